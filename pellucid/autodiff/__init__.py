@@ -1,0 +1,7 @@
+"""Derivatives: graph to graph, and the checks that hold them to account."""
+
+from .check import check_grads
+from .reverse import backward, gradients
+from .transforms import grad, jvp, value_and_grad, vjp
+
+__all__ = ["backward", "check_grads", "grad", "gradients", "jvp", "value_and_grad", "vjp"]

@@ -1,0 +1,106 @@
+"""Backpropagation: a graph in, a graph with its derivatives out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid.core.node import Node, topological
+from pellucid.core.tensor import Tensor, broadcast_to, tensor
+
+
+def gradients(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], wanted: Sequence[Tensor]
+) -> list[Tensor]:
+    """Cotangents of the wanted tensors, from those of the outputs.
+
+    Walks the graph once, from the outputs back. Each node hands its upstream
+    gradient, times its local one, to its inputs; a node used several times adds
+    what it receives, in the order of the walk.
+
+    Args:
+        outputs: tensors to differentiate.
+        cotangents: upstream gradient of each output, in its shape.
+        wanted: tensors of the graph to differentiate with respect to.
+
+    Returns:
+        One tensor per wanted tensor, zeros where no output depends on it.
+    """
+    targets = {t.node for t in wanted}
+    order = topological([t.node for t in outputs])
+    leads_to_target: set[Node] = set()
+    for node in order:
+        if node in targets or any(n in leads_to_target for n in node.inputs):
+            leads_to_target.add(node)
+
+    received: dict[Node, Tensor] = {}
+
+    def receive(node: Node, cotangent: Tensor) -> None:
+        received[node] = received[node] + cotangent if node in received else cotangent
+
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        if output.node in leads_to_target:
+            receive(output.node, cotangent)
+    for node in reversed(order):
+        if node not in received or node not in leads_to_target:
+            continue
+        for position, source in enumerate(node.inputs):
+            if source in leads_to_target:
+                local = _local(node, position, received[node])
+                if local is not None:
+                    receive(source, local)
+    return [
+        received[t.node] if t.node in received else broadcast_to(tensor(0.0, t.dtype), t.shape)
+        for t in wanted
+    ]
+
+
+def _local(node: Node, position: int, upstream: Tensor) -> Tensor | None:
+    """What a node hands to one of its inputs."""
+    rules = node.primitive.vjp
+    if rules is None:
+        return None
+    rule = rules(position) if callable(rules) else rules[position]
+    if rule is None:
+        return None
+    result: Tensor | None = rule(
+        upstream, Tensor(node), *map(Tensor, node.inputs), **dict(node.attrs)
+    )
+    return result
+
+
+def backward(self: Tensor) -> None:
+    """Add the gradient of this one number to `grad` of every parameter behind it.
+
+    Raises:
+        ValueError: the tensor is not a single number, or no parameter leads to it.
+
+    Example:
+        >>> import pellucid as pe
+        >>> w = pe.parameter([1.0, 2.0])
+        >>> (w * w).sum().backward()
+        >>> w.grad
+        array([2., 4.], dtype=float32)
+    """
+    if self.size != 1:
+        raise ValueError(
+            f"backward starts from a single number, received shape {self.shape}; "
+            "take a sum or a mean first"
+        )
+    parameters = [
+        Tensor(n) for n in topological([self.node]) if n.cell is not None and n.cell.tracked
+    ]
+    if not parameters:
+        raise ValueError("no parameter leads to this tensor; make one with pe.parameter")
+    one = broadcast_to(tensor(1.0, self.dtype), self.shape)
+    for parameter, gradient in zip(
+        parameters, gradients([self], [one], parameters), strict=True
+    ):
+        cell = parameter.node.cell
+        assert cell is not None
+        value = np.array(gradient.numpy())
+        cell.grad = value if cell.grad is None else cell.grad + value
+
+
+Tensor.backward = backward  # the method's home is here: core knows no derivatives

@@ -1,0 +1,80 @@
+"""A computation ready to be run again and again, and its reference runner.
+
+A `Computation` is what both interpreters accept: placeholders to feed, outputs to
+hand back, and updates that cells receive once all of a step's values are known.
+Running it for several steps is one call. An input or an output that is `stepped`
+has one more axis in front, of one entry per step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from .interpreter import evaluate
+from .node import Node
+from .storage import Cell
+
+
+@dataclass(frozen=True)
+class Computation:
+    """Inputs, outputs and updates of a graph.
+
+    Attributes:
+        inputs: placeholders, in the order in which arrays are given to `run`.
+        outputs: nodes, in the order in which arrays are filled by `run`.
+        updates: new values of cells, assigned together at the end of each step.
+        stepped: those inputs and outputs that have one entry per step.
+    """
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    updates: tuple[tuple[Cell, Node], ...] = ()
+    stepped: frozenset[Node] = field(default_factory=frozenset)
+
+
+class Program(Protocol):
+    """What runs a computation: compiled, or the reference."""
+
+    computation: Computation
+
+    def run(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
+    ) -> None:
+        """Run so many steps.
+
+        Args:
+            inputs: one C-contiguous array per input, of its shape and dtype;
+                `(steps, *shape)` for a stepped one.
+            outputs: arrays to fill, C-contiguous, likewise.
+            steps: how many.
+        """
+
+
+class ReferenceProgram:
+    """Runs a computation by the NumPy references."""
+
+    def __init__(self, computation: Computation) -> None:
+        self.computation = computation
+
+    def run(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
+    ) -> None:
+        """Run so many steps; see `Program.run`."""
+        c = self.computation
+        new_values = [node for _, node in c.updates]
+        for step in range(steps):
+            feeds = {
+                node: array[step] if node in c.stepped else array
+                for node, array in zip(c.inputs, inputs, strict=True)
+            }
+            found = evaluate([*c.outputs, *new_values], feeds)
+            # a value may be a view of a cell: copy before any cell changes
+            found = [np.array(value) for value in found]
+            for node, array, value in zip(c.outputs, outputs, found, strict=False):
+                (array[step : step + 1] if node in c.stepped else array)[...] = value
+            for (cell, _), value in zip(c.updates, found[len(c.outputs) :], strict=True):
+                cell.value[...] = value
