@@ -121,7 +121,8 @@ def set_seed(seed: int) -> None:
     _scope.set(scope_of(seed))
 
 
-def _current() -> RandomScope:
+def current_scope() -> RandomScope:
+    """Where random numbers come from here: the scope entered last, else that of `set_seed`."""
     scope = _scope.get(None)
     if scope is None:
         scope = scope_of(0)
@@ -147,5 +148,5 @@ def uniform(shape: int | Sequence[int], low: float = 0.0, high: float = 1.0) -> 
         True
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    unit = cast(_current().draw(shape, 24), np.float32) * 2.0**-24
+    unit = cast(current_scope().draw(shape, 24), np.float32) * 2.0**-24
     return unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low

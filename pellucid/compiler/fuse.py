@@ -1,0 +1,168 @@
+"""Fusion: merge kernels whose loops agree, so that values pass in registers.
+
+Fusing never changes a value's bits: each operation is rounded alike inside and
+outside a merged kernel, and the order of a reduction depends on shapes alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from .kernels import Kernel, Plan, Store, made_in
+from .views import Buffer
+
+SMALL_EPILOGUE = 4
+"""A reduction along the lanes leaves one number per row; what follows is fused only if
+so few rows are left, otherwise 16 rows at a time do better in a kernel of their own."""
+
+_PREFERENCE = {"contract": 0, "reduce": 1, "map": 2, "random": 3, "scatter": 3}
+
+
+def fuse(plan: Plan) -> Plan:
+    """Merge each kernel with those before it, nearest first, as long as any fits."""
+    link(plan)
+    position = {k: i for i, k in enumerate(plan.kernels)}
+    for kernel in list(plan.kernels):
+        consumer: Kernel | None = kernel
+        while consumer is not None:
+            current = consumer
+            producers = sorted(
+                plan.before[current], key=lambda k: (_PREFERENCE[k.kind], -position[k])
+            )
+            consumer = next(
+                (m for p in producers if (m := merge(plan, p, current)) is not None), None
+            )
+            if consumer is not None:
+                position[consumer] = position[current]
+    settle(plan)
+    return plan
+
+
+def link(plan: Plan) -> None:
+    """Writers before readers; readers of a cell before its update."""
+    writers: dict[Buffer, list[Kernel]] = defaultdict(list)
+    readers: dict[Buffer, list[Kernel]] = defaultdict(list)
+    for kernel in plan.kernels:
+        plan.before[kernel], plan.after[kernel] = set(), set()
+        for node in kernel.nodes:
+            writers[plan.views[node].buffer].append(kernel)
+        for store in kernel.stores:
+            writers[store.target.buffer].append(kernel)
+        for read in plan.reads(kernel):
+            readers[read.view.buffer].append(kernel)
+
+    def precede(first: Kernel, second: Kernel) -> None:
+        if first is not second:
+            plan.before[second].add(first)
+            plan.after[first].add(second)
+
+    for buffer, sources in writers.items():
+        for reader in readers[buffer]:
+            for writer in sources:
+                if buffer.role == "cell":
+                    precede(reader, writer)
+                else:
+                    precede(writer, reader)
+        if sources[0].stores and sources[0].stores[0].source is None:
+            for later in sources[1:]:  # the background of a pad comes first
+                precede(sources[0], later)
+
+
+def merge(plan: Plan, producer: Kernel, consumer: Kernel) -> Kernel | None:
+    """The two as one kernel, if their loops agree and nothing stands between them."""
+    if not _loops_agree(producer, consumer):
+        return None
+    leader = producer if producer.root is not None else consumer
+    result = Kernel(
+        leader.kind,
+        leader.domain,
+        producer.nodes + consumer.nodes,
+        leader.root,
+        producer.stores + consumer.stores,
+    )
+    if not _is_legal(plan, result) or _is_reached_otherwise(plan, producer, consumer):
+        return None
+    old = {producer, consumer}
+    plan.before[result] = (plan.before[producer] | plan.before[consumer]) - old
+    plan.after[result] = (plan.after[producer] | plan.after[consumer]) - old
+    for k in plan.before[result]:
+        plan.after[k] = (plan.after[k] - old) | {result}
+    for k in plan.after[result]:
+        plan.before[k] = (plan.before[k] - old) | {result}
+    for k in old:
+        del plan.before[k], plan.after[k]
+    plan.kernels[plan.kernels.index(consumer)] = result
+    plan.kernels.remove(producer)
+    return result
+
+
+def _loops_agree(p: Kernel, c: Kernel) -> bool:
+    kinds = {p.kind, c.kind}
+    if "random" in kinds or "scatter" in kinds or p.root is not None and c.root is not None:
+        return False
+    if kinds == {"map"} or "contract" in kinds:
+        return p.domain == c.domain
+    reduce, other = (p, c) if p.kind == "reduce" else (c, p)
+    if reduce.domain == reduce.outer:
+        return False
+    few = not reduce.reduces_lanes or math.prod(reduce.outer) <= SMALL_EPILOGUE
+    return other.domain == reduce.domain or (other.domain == reduce.outer and few)
+
+
+def _is_legal(plan: Plan, kernel: Kernel) -> bool:
+    """Own values are read where they are made; a cell is read where it is changed."""
+    written: dict[Buffer, list[Store]] = defaultdict(list)
+    for store in kernel.stores:
+        written[store.target.buffer].append(store)
+    own = set(kernel.nodes)
+    for read in plan.reads(kernel):
+        if read.view.buffer.owner in own:
+            if made_in(kernel, read.view, read.section) is None:
+                return False
+        for store in written.get(read.view.buffer, ()):
+            at_place = (
+                read.view.buffer.role == "cell"
+                and read.view.squeezed() == store.target.squeezed()
+                and read.section == kernel.store_section(store)
+            )
+            if not at_place:
+                return False
+    return all(
+        store.source is not None or len(stores) == 1
+        for stores in written.values()
+        for store in stores
+    )
+
+
+def _is_reached_otherwise(plan: Plan, start: Kernel, goal: Kernel) -> bool:
+    """Whether a path through a third kernel leads from start to goal."""
+    stack = [k for k in plan.after[start] if k is not goal]
+    seen = set(stack)
+    while stack:
+        for following in plan.after[stack.pop()]:
+            if following is goal:
+                return True
+            if following not in seen:
+                seen.add(following)
+                stack.append(following)
+    return False
+
+
+def settle(plan: Plan) -> None:
+    """Values that another kernel reads are stored; reads and writes become final."""
+    needed: set[Buffer] = set()
+    for kernel in plan.kernels:
+        kernel.reads = {
+            read.view.buffer
+            for read in plan.reads(kernel)
+            if read.view.buffer.role != "literal"
+            and made_in(kernel, read.view, read.section) is None
+        }
+        needed |= kernel.reads
+    for kernel in plan.kernels:
+        for node in kernel.nodes:
+            whole = plan.views[node]
+            if whole.buffer in needed:
+                kernel.stores.append(Store(whole, whole))
+        kernel.writes = {store.target.buffer for store in kernel.stores}

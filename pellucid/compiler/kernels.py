@@ -1,0 +1,291 @@
+"""Kernels: pieces of the graph that become one loop nest each.
+
+`place` makes one kernel for every node that computes, says where its operands
+lie, and adds a kernel for every copy: to an output, to a cell, into a part of a
+concatenation. `fuse` then merges them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from pellucid.core.node import Node, Shape, topological
+from pellucid.core.program import Computation
+from pellucid.core.storage import Cell, strides_of
+
+from .views import Buffer, View, packed_strides, squeeze, temporary
+
+
+class Store(NamedTuple):
+    """A value that leaves a kernel: where it is found (None: zeros) and where it goes."""
+
+    source: View | None
+    target: View
+
+
+class Read(NamedTuple):
+    """An operand: who reads it, in which place, where it lies, in which section."""
+
+    node: Node | None
+    position: int
+    view: View
+    section: str
+
+
+@dataclass(eq=False)
+class Kernel:
+    """One loop nest.
+
+    A reduction has two sections: its "body", inside all loops, and what is "outer",
+    outside the reduced ones. All of a map is body; what follows a contraction is
+    outer, its own operands are read in the "root".
+
+    Attributes:
+        kind: "map", "reduce", "contract", "random" or "scatter".
+        domain: lengths of its loops: for a reduction the shape before it, for a
+            contraction the shape of the product.
+        nodes: what it computes, each after its inputs.
+        root: the reduction, contraction, random bits or scatter in it.
+        stores: values that leave it.
+        reads, writes: buffers; settled when fusion is done.
+    """
+
+    kind: str
+    domain: Shape
+    nodes: list[Node]
+    root: Node | None = None
+    stores: list[Store] = field(default_factory=list)
+    reads: set[Buffer] = field(default_factory=set)
+    writes: set[Buffer] = field(default_factory=set)
+
+    @property
+    def outer(self) -> Shape:
+        """Lengths of the loops outside a reduction; else the domain."""
+        return squeeze(self.root.shape) if self.kind == "reduce" and self.root else self.domain
+
+    @property
+    def reduced_axes(self) -> tuple[int, ...]:
+        """A reduction's axes, counted in the domain."""
+        assert self.root is not None
+        shape, axes = self.root.inputs[0].shape, self.root.attr("axes")
+        kept = [a for a, n in enumerate(shape) if n != 1]
+        return tuple(i for i, a in enumerate(kept) if a in axes)
+
+    @property
+    def reduces_lanes(self) -> bool:
+        """A reduction that runs along the lanes of a vector."""
+        return self.kind == "reduce" and len(self.domain) - 1 in self.reduced_axes
+
+    def section(self, node: Node) -> str:
+        """Where a node's value is known."""
+        if self.kind == "map":
+            return "body"
+        if self.kind == "reduce" and node is not self.root and squeeze(node.shape) == self.domain:
+            return "body"
+        return "outer"
+
+    def reading_section(self, node: Node) -> str:
+        """Where a node reads its operands."""
+        if node is self.root:
+            return "body" if self.kind == "reduce" else "root"
+        return self.section(node)
+
+    def store_section(self, store: Store) -> str:
+        """Where a store happens."""
+        if self.kind == "reduce" and squeeze(store.target.shape) == self.domain:
+            return "body"
+        return "body" if self.kind == "map" else "outer"
+
+
+@dataclass(eq=False)
+class Plan:
+    """What the passes work on: kernels, where values lie, and what must precede what.
+
+    Attributes:
+        views: where each node's value lies.
+        operands: where a contraction reads instead, if its operand was copied.
+        sources: the cells and constant arrays met, in order.
+        cell_buffers: their buffers, by identity.
+        outputs: buffers of the outputs.
+        before, after: direct neighbours of each kernel in any valid order.
+        phases: kernels in order; workers meet between phases (`schedule`).
+        serial: kernels too small to share; the first worker runs them.
+        offsets, memory: temporaries' places in the program's memory, in bytes.
+    """
+
+    computation: Computation
+    kernels: list[Kernel] = field(default_factory=list)
+    views: dict[Node, View] = field(default_factory=dict)
+    operands: dict[tuple[Node, int], View] = field(default_factory=dict)
+    sources: list[Cell | np.ndarray] = field(default_factory=list)
+    cell_buffers: dict[int, Buffer] = field(default_factory=dict)
+    outputs: list[Buffer] = field(default_factory=list)
+    before: dict[Kernel, set[Kernel]] = field(default_factory=dict)
+    after: dict[Kernel, set[Kernel]] = field(default_factory=dict)
+    phases: list[list[Kernel]] = field(default_factory=list)
+    serial: set[Kernel] = field(default_factory=set)
+    offsets: dict[Buffer, int] = field(default_factory=dict)
+    memory: int = 0
+
+    def operand(self, node: Node, position: int) -> View:
+        """Where a node reads an input."""
+        return self.operands.get((node, position)) or self.views[node.inputs[position]]
+
+    def reads(self, kernel: Kernel) -> Iterator[Read]:
+        """Every operand of a kernel's nodes and stores."""
+        for node in kernel.nodes:
+            section = kernel.reading_section(node)
+            for position in range(len(node.inputs)):
+                yield Read(node, position, self.operand(node, position), section)
+        for store in kernel.stores:
+            if store.source is not None:
+                yield Read(None, 0, store.source, kernel.store_section(store))
+
+
+def made_in(kernel: Kernel, view: View, section: str) -> Node | None:
+    """The node of this kernel that makes the value at this position of this section."""
+    owner = view.buffer.owner
+    if owner is None or owner not in kernel.nodes or not view.is_whole():
+        return None
+    return owner if kernel.section(owner) == section else None
+
+
+def place(computation: Computation) -> Plan:
+    """One kernel per node that computes, and one per copy."""
+    plan = Plan(computation)
+    placer = _Placer(plan)
+    wanted = [*computation.outputs, *(node for _, node in computation.updates)]
+    for node in topological(wanted):
+        placer.place(node)
+    for number, node in enumerate(computation.outputs):
+        buffer = Buffer(
+            "output",
+            node.shape,
+            node.dtype,
+            packed_strides(node.shape),
+            number,
+            stepped=node in computation.stepped,
+        )
+        plan.outputs.append(buffer)
+        placer.copy(plan.views[node], buffer.whole())
+    for cell, node in computation.updates:
+        source = plan.views[node]
+        if source.buffer.role == "cell":  # it may change before it is read: copy it first
+            source = placer.pack(node)
+        placer.copy(source, placer.cell_buffer(cell).whole())
+    return plan
+
+
+class _Placer:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.packed: dict[Node, View] = {}
+        self.rows: dict[Node, View] = {}
+        self.inputs = {n: i for i, n in enumerate(plan.computation.inputs)}
+
+    def cell_buffer(self, source: Cell | np.ndarray) -> Buffer:
+        """The buffer of a cell or a constant array, numbered when first met."""
+        known = self.plan.cell_buffers.get(id(source))
+        if known is None:
+            value = source.value if isinstance(source, Cell) else source
+            strides = strides_of(value.shape, value.dtype)
+            number = len(self.plan.sources)
+            known = Buffer("cell", value.shape, value.dtype, strides, number)
+            self.plan.sources.append(source)
+            self.plan.cell_buffers[id(source)] = known
+        return known
+
+    def place(self, node: Node) -> None:
+        """Settle where a node's value lies, and the kernel that computes it."""
+        plan = self.plan
+        if node in self.inputs:
+            buffer = Buffer(
+                "input",
+                node.shape,
+                node.dtype,
+                packed_strides(node.shape),
+                self.inputs[node],
+                stepped=node in plan.computation.stepped,
+            )
+            plan.views[node] = buffer.whole()
+        elif node.value is not None:
+            plan.views[node] = self._known(node)
+        elif node.name == "placeholder":
+            raise ValueError(f"{node} is used but is not an input of the computation")
+        elif node.primitive.kind == "view":
+            source = plan.views[node.inputs[0]]
+            seen = source.through(node)
+            if seen is None:
+                seen = self.pack(node.inputs[0]).through(node)
+            assert seen is not None
+            plan.views[node] = seen
+        elif node.name in ("concatenate", "pad"):
+            self._assemble(node)
+        else:
+            self._compute(node)
+
+    def _known(self, node: Node) -> View:
+        if node.cell is not None:
+            return self.cell_buffer(node.cell).whole()
+        assert node.value is not None
+        if node.shape == ():
+            return Buffer("literal", (), node.dtype, (), literal=node.value[()]).whole()
+        return self.cell_buffer(node.value).whole()
+
+    def pack(self, node: Node) -> View:
+        """A copy of a value without padding."""
+        if node not in self.packed:
+            buffer = Buffer("temporary", node.shape, node.dtype, packed_strides(node.shape))
+            self.packed[node] = buffer.whole()
+            self.copy(self.plan.views[node], buffer.whole())
+        return self.packed[node]
+
+    def copy(self, source: View | None, target: View) -> None:
+        """A kernel that stores a value (None: zeros) where the target says."""
+        store = Store(source, target)
+        self.plan.kernels.append(Kernel("map", squeeze(target.shape), [], stores=[store]))
+
+    def _assemble(self, node: Node) -> None:
+        """Parts are stored where they belong, by whoever computes them."""
+        whole = temporary(node.shape, node.dtype, node).whole()
+        self.plan.views[node] = whole
+        plan_views = self.plan.views
+        if node.name == "pad":
+            self.copy(None, whole)
+            b, i = node.attr("before"), node.attr("between")
+            x = node.inputs[0]
+            offset = sum(k * s for k, s in zip(b, whole.strides, strict=True))
+            strides = tuple(s * (k + 1) for s, k in zip(whole.strides, i, strict=True))
+            self.copy(plan_views[x], View(whole.buffer, offset, x.shape, strides))
+            return
+        axis, offset = node.attr("axis"), 0
+        for x in node.inputs:
+            self.copy(plan_views[x], View(whole.buffer, offset, x.shape, whole.strides))
+            offset += x.shape[axis] * whole.strides[axis]
+
+    def _compute(self, node: Node) -> None:
+        plan = self.plan
+        kinds = {"elementwise": "map", "reduction": "reduce", "contraction": "contract"}
+        kind = kinds.get(node.primitive.kind, "map")
+        kind = {"random_bits": "random", "scatter_add": "scatter"}.get(node.name, kind)
+        domain = squeeze(node.inputs[0].shape if kind == "reduce" else node.shape)
+        root = None if kind == "map" else node
+        plan.views[node] = temporary(node.shape, node.dtype, node).whole()
+        if kind == "contract":
+            self._arrange_operands(node)
+        plan.kernels.append(Kernel(kind, domain, [node], root))
+
+    def _arrange_operands(self, node: Node) -> None:
+        """The right operand is read along its rows; otherwise it is copied so."""
+        y = node.inputs[1]
+        view = self.plan.views[y]
+        if view.strides[-1] == 1 or y.shape[-1] == 1:
+            return
+        if y not in self.rows:
+            self.rows[y] = temporary(y.shape, y.dtype).whole()
+            self.copy(view, self.rows[y])
+        self.plan.operands[node, 1] = self.rows[y]

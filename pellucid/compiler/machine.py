@@ -1,0 +1,82 @@
+"""From LLVM IR text to machine code in memory: the only place that calls llvmlite."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from .target import Target
+
+_lock = threading.Lock()
+_ready: set[str] = set()
+
+RUN = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
+)
+
+
+def _initialize(target: Target, host: bool) -> None:
+    with _lock:
+        kind = "host" if host else "all"
+        if kind not in _ready:
+            if host:
+                llvm.initialize_native_target()
+                llvm.initialize_native_asmprinter()
+            else:
+                llvm.initialize_all_targets()
+                llvm.initialize_all_asmprinters()
+            _ready.add(kind)
+
+
+def _target_machine(target: Target, *, jit: bool) -> Any:
+    _initialize(target, host=jit)
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=3, jit=jit, reloc="pic", codemodel="default"
+    )
+
+
+def assemble(text: str, target: Target) -> bytes:
+    """Object code of a module for a target."""
+    machine = _target_machine(target, jit=True)
+    module = llvm.parse_assembly(text)
+    module.triple = target.triple
+    module.data_layout = str(machine.target_data)
+    return bytes(machine.emit_object(module))
+
+
+def assembly(text: str, target: Target) -> str:
+    """Assembly text of a module, for any target that LLVM knows."""
+    machine = _target_machine(target, jit=False)
+    module = llvm.parse_assembly(text)
+    module.triple = target.triple
+    module.verify()
+    return str(machine.emit_assembly(module))
+
+
+class Code:
+    """Machine code in memory; it is released with this object.
+
+    Args:
+        objects: object code, as `assemble` makes it.
+        target: what it was made for.
+    """
+
+    def __init__(self, objects: bytes, target: Target) -> None:
+        machine = _target_machine(target, jit=True)
+        empty = llvm.parse_assembly("")
+        empty.triple = target.triple
+        self._engine = llvm.create_mcjit_compiler(empty, machine)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(objects))
+        self._engine.finalize_object()
+
+    def function(self, name: str, prototype: Any) -> Any:
+        """A function of the code, callable; calls let go of the interpreter lock."""
+        address = self._engine.get_function_address(name)
+        if not address:
+            raise RuntimeError(f"the compiled code has no function {name!r}")
+        function = prototype(address)
+        function.code = self  # the code lives as long as what calls it
+        return function

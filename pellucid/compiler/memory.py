@@ -1,0 +1,135 @@
+"""Loads and stores of vectors, as LLVM IR: contiguous, spread, strided, and tails.
+
+A tail reads and writes only the lanes that are valid, in pieces of 8, 4, 2 and 1,
+unless the buffer has room for a whole vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pellucid.core.storage import LANES
+
+from .ir import Writer, element, vector
+
+
+def memory_type(dtype: np.dtype) -> str:
+    """LLVM type of an element in memory."""
+    return "i8" if dtype.kind == "b" else element(dtype)
+
+
+def pieces(valid: int) -> Iterator[tuple[int, int]]:
+    """Start and length of the power-of-two runs that make up so many lanes."""
+    start = 0
+    for length in (16, 8, 4, 2, 1):
+        if valid - start >= length:
+            yield start, length
+            start += length
+
+
+def address(w: Writer, dtype: np.dtype, pointer: str, offset: str | int) -> str:
+    """Pointer to the element at an offset."""
+    if offset in (0, "0"):
+        return pointer
+    return w.let(f"getelementptr {memory_type(dtype)}, ptr {pointer}, i64 {offset}")
+
+
+def load_scalar(w: Writer, dtype: np.dtype, pointer: str) -> str:
+    """One element."""
+    value = w.let(f"load {memory_type(dtype)}, ptr {pointer}")
+    return w.let(f"icmp ne i8 {value}, 0") if dtype.kind == "b" else value
+
+
+def spread(w: Writer, dtype: np.dtype, scalar: str) -> str:
+    """A scalar in every lane."""
+    t = vector(dtype)
+    one = w.let(f"insertelement {t} poison, {element(dtype)} {scalar}, i32 0")
+    return w.let(f"shufflevector {t} {one}, {t} poison, <{LANES} x i32> zeroinitializer")
+
+
+def load(
+    w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int, roomy: bool
+) -> str:
+    """A vector whose lanes lie `stride` elements apart."""
+    if stride == 0:
+        return spread(w, dtype, load_scalar(w, dtype, pointer))
+    m = memory_type(dtype)
+    if stride != 1:
+        return _load_lanes(w, dtype, pointer, stride, valid)
+    if valid == LANES or roomy:
+        value = w.let(f"load <{LANES} x {m}>, ptr {pointer}, align {max(dtype.itemsize, 1)}")
+    else:
+        value = _load_pieces(w, dtype, pointer, valid)
+    if dtype.kind == "b":
+        return w.let(f"icmp ne <{LANES} x i8> {value}, zeroinitializer")
+    return value
+
+
+def _load_pieces(w: Writer, dtype: np.dtype, pointer: str, valid: int) -> str:
+    m = memory_type(dtype)
+    t = f"<{LANES} x {m}>"
+    value = "zeroinitializer"
+    for start, length in pieces(valid):
+        at = address(w, dtype, pointer, start)
+        part = w.let(f"load <{length} x {m}>, ptr {at}, align {max(dtype.itemsize, 1)}")
+        wide = ", ".join(f"i32 {i if i < length else 'poison'}" for i in range(LANES))
+        part = w.let(
+            f"shufflevector <{length} x {m}> {part}, <{length} x {m}> poison, "
+            f"<{LANES} x i32> <{wide}>"
+        )
+        lanes = ", ".join(
+            f"i32 {LANES + i - start if start <= i < start + length else i}" for i in range(LANES)
+        )
+        value = w.let(f"shufflevector {t} {value}, {t} {part}, <{LANES} x i32> <{lanes}>")
+    return value
+
+
+def _load_lanes(w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int) -> str:
+    t = vector(dtype)
+    value = "zeroinitializer"
+    for lane in range(valid):
+        scalar = load_scalar(w, dtype, address(w, dtype, pointer, lane * stride))
+        value = w.let(f"insertelement {t} {value}, {element(dtype)} {scalar}, i32 {lane}")
+    return value
+
+
+def store(
+    w: Writer, dtype: np.dtype, value: str, pointer: str, stride: int, valid: int, roomy: bool
+) -> None:
+    """Store a vector's valid lanes, `stride` elements apart."""
+    m = memory_type(dtype)
+    if dtype.kind == "b":
+        value = w.let(f"zext <{LANES} x i1> {value} to <{LANES} x i8>")
+    align = max(dtype.itemsize, 1)
+    if stride == 1 and (valid == LANES or roomy):
+        w.line(f"store <{LANES} x {m}> {value}, ptr {pointer}, align {align}")
+    elif stride == 1:
+        for start, length in pieces(valid):
+            lanes = ", ".join(f"i32 {start + i}" for i in range(length))
+            part = w.let(
+                f"shufflevector <{LANES} x {m}> {value}, <{LANES} x {m}> poison, "
+                f"<{length} x i32> <{lanes}>"
+            )
+            at = address(w, dtype, pointer, start)
+            w.line(f"store <{length} x {m}> {part}, ptr {at}, align {align}")
+    else:
+        for lane in range(1 if stride == 0 else valid):
+            scalar = w.let(f"extractelement <{LANES} x {m}> {value}, i32 {lane}")
+            w.line(f"store {m} {scalar}, ptr {address(w, dtype, pointer, lane * stride)}")
+
+
+def tree(w: Writer, dtype: np.dtype, value: str, combine: str) -> str:
+    """The 16 lanes combined pairwise, lane i with lane i + 8, then 4, 2, 1, as a scalar.
+
+    `combine` is "sum" or "max".
+    """
+    from .vector import EMIT
+
+    t = vector(dtype)
+    for half in (8, 4, 2, 1):
+        lanes = ", ".join(f"i32 {(i + half) % LANES}" for i in range(LANES))
+        other = w.let(f"shufflevector {t} {value}, {t} poison, <{LANES} x i32> <{lanes}>")
+        value = EMIT[{"sum": "add", "max": "maximum"}[combine]](w, dtype, value, other)
+    return w.let(f"extractelement {t} {value}, i32 0")

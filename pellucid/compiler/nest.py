@@ -1,0 +1,270 @@
+"""Loop nests for maps and reductions, written as LLVM IR.
+
+The last axis runs along the lanes. A reduction along it keeps 16 running lanes
+and adds them by a fixed tree; a reduction along other axes adds in ascending
+order, 16 neighbours at a time. Neither depends on threads or vector width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+from pellucid.core.storage import LANES
+
+from . import memory
+from .body import Body, Position, lane_mask, neutral
+from .ir import Writer, element, vector
+from .kernels import Kernel, Plan
+from .vector import EMIT
+
+COLUMNS = 4
+"""Vectors of neighbouring columns that a reduction along the rows keeps running at once."""
+
+UNROLLED = 8
+"""Vectors up to which a map is written without loops."""
+
+
+class Nest:
+    """Writes one map or reduction."""
+
+    def __init__(self, w: Writer, plan: Plan, kernel: Kernel, shared: bool) -> None:
+        self.w, self.kernel, self.shared = w, kernel, shared
+        self.reduced = kernel.reduced_axes if kernel.kind == "reduce" else ()
+        self.lengths = list(kernel.domain) or [1]
+        every = list(range(len(kernel.domain)))
+        sections = {"body": every, "outer": [a for a in every if a not in self.reduced]}
+        self.body = Body(w, plan, kernel, self.lengths, sections)
+        self.plan = plan
+
+    def write(self) -> None:
+        """The whole nest."""
+        if 0 in self.kernel.outer:
+            return
+        if self.kernel.kind == "map":
+            self._map()
+        elif len(self.lengths) - 1 in self.reduced:
+            self._reduce_lanes()
+        else:
+            self._reduce_rows()
+
+    # -- sharing ------------------------------------------------------------
+
+    def bounds(self, total: int) -> tuple[str, str]:
+        """This worker's part of so many items."""
+        if not self.shared:
+            return "0", str(total)
+        return share(self.w, total)
+
+    @contextlib.contextmanager
+    def outer_loops(self, axes: list[int], at: Position, split: bool):  # type: ignore[no-untyped-def]
+        """Loops over the axes, the first of them shared among the workers."""
+        with contextlib.ExitStack() as stack:
+            for n, axis in enumerate(axes):
+                length = self.lengths[axis]
+                start, stop = self.bounds(length) if split and n == 0 else ("0", str(length))
+                if length == 1 and not (split and n == 0):
+                    at.indices[axis] = 0
+                    continue
+                loop = stack.enter_context(self.w.loop(start, stop))
+                at.indices[axis] = loop.index
+            yield at
+
+    # -- maps ---------------------------------------------------------------
+
+    def _merge_axes(self) -> None:
+        """Loops that run on evenly become one, for all buffers at once."""
+        for axis in range(len(self.lengths) - 2, -1, -1):
+            inner = self.lengths[axis + 1]
+            if all(c.strides[axis] == c.strides[axis + 1] * inner for c in self.body.cursors()):
+                self.body.merge(axis)
+
+    def _map(self) -> None:
+        self._merge_axes()
+        lanes = self.lengths[-1]
+        tail = 0 if self._runs_over("body") else lanes % LANES
+        blocks = lanes // LANES if tail else -(-lanes // LANES)
+        rows = self.lengths[:-1]
+        vectors = math.prod(rows) * (blocks + (tail > 0))
+        at = Position([0] * len(self.lengths))
+        if not self.shared and vectors <= UNROLLED:
+            self._map_unrolled(rows, blocks, tail, lanes)
+            return
+        if rows:
+            with self.outer_loops(list(range(len(rows))), at, split=True):
+                self._map_row(at, "0", str(blocks), blocks, tail)
+        else:
+            start, stop = self.bounds(blocks)
+            self._map_row(at, start, stop, blocks, 0)
+            if tail:
+                with self._last_worker():
+                    self._vector(at, blocks * LANES, tail)
+
+    def _map_row(self, at: Position, start: str, stop: str, blocks: int, tail: int) -> None:
+        if blocks == 1 and start == "0" and stop == "1":
+            self._vector(at, 0, LANES)
+        elif blocks:
+            at = self.body.rows(at)
+            with self.w.loop(start, stop) as loop:
+                lane = self.w.let(f"mul i64 {loop.index}, {LANES}")
+                self._vector(at, lane, LANES)
+        if tail:
+            self._vector(at, blocks * LANES, tail)
+
+    def _map_unrolled(self, rows: list[int], blocks: int, tail: int, lanes: int) -> None:
+        for flat in range(math.prod(rows)):
+            indices: list[str | int] = []
+            rest = flat
+            for length in reversed(rows):
+                indices.insert(0, rest % length)
+                rest //= length
+            at = Position([*indices, 0])
+            for block in range(blocks):
+                self._vector(at, block * LANES, LANES)
+            if tail:
+                self._vector(at, blocks * LANES, tail)
+
+    @contextlib.contextmanager
+    def _last_worker(self):  # type: ignore[no-untyped-def]
+        if not self.shared:
+            yield
+            return
+        last = self.w.let("sub i64 %workers, 1")
+        with self.w.when(self.w.let(f"icmp eq i64 %worker, {last}")):
+            yield
+
+    def _vector(self, at: Position, lane: str | int, valid: int) -> None:
+        self.body.write_section("body", Position([*at.indices[:-1], lane], valid, at.rows))
+
+    def _runs_over(self, section: str) -> bool:
+        """A last, partial vector may be treated as a whole one."""
+        roomy_stores = all(
+            self.body.is_roomy(s, section)
+            for s in self.kernel.stores
+            if self.kernel.store_section(s) == section
+        )
+        return roomy_stores and all(
+            c.buffer is None or c.buffer.has_slack or c.strides[-1] == 0
+            for c in self.body.cursors()
+        ) and not any(node.name == "gather" for node in self.kernel.nodes)
+
+    # -- reductions ---------------------------------------------------------
+
+    def _combine(self, running: str, valid: int = LANES) -> str:
+        """A running vector with the value to reduce; lanes that do not count stay out."""
+        root = self.kernel.root
+        assert root is not None
+        dtype = root.dtype
+        value = self._reduced_value
+        if valid < LANES:
+            value = self.w.select(dtype, lane_mask(valid), value, neutral(dtype, root.name))
+        name = {"sum": "add", "max": "maximum"}[root.name]
+        return EMIT[name](self.w, dtype, running, value)
+
+    def _body_at(self, at: Position) -> None:
+        """Evaluate the body; leaves the value to reduce in `_reduced_value`."""
+        root = self.kernel.root
+        assert root is not None
+        self._reduced_value = self.body.write_section("body", at, self.plan.operand(root, 0))
+
+    def _inside_loops(self, at: Position, axes: list[int], running: list[str], turn):  # type: ignore[no-untyped-def]
+        """Loops over reduced axes that hand on the running vectors."""
+        if not axes:
+            return turn(at, running)
+        root = self.kernel.root
+        assert root is not None
+        kind = vector(root.dtype)
+        length = self.lengths[axes[0]]
+        with self.w.loop("0", str(length), carried=[(kind, r) for r in running]) as loop:
+            at.indices[axes[0]] = loop.index
+            loop.following = self._inside_loops(at, axes[1:], loop.values, turn)
+        return loop.values
+
+    def _reduce_lanes(self) -> None:
+        root, w = self.kernel.root, self.w
+        assert root is not None
+        kept = [a for a in range(len(self.lengths)) if a not in self.reduced]
+        inner = [a for a in range(len(self.lengths) - 1) if a in self.reduced]
+        lanes = self.lengths[-1]
+        blocks, tail = divmod(lanes, LANES)
+        kind = vector(root.dtype)
+
+        def turn(at: Position, running: list[str]) -> list[str]:
+            if blocks > 1:
+                at = self.body.rows(at)
+                with w.loop("0", str(blocks), carried=[(kind, running[0])]) as loop:
+                    lane = w.let(f"mul i64 {loop.index}, {LANES}")
+                    self._body_at(Position([*at.indices[:-1], lane], LANES, at.rows))
+                    loop.following = [self._combine(loop.values[0])]
+                running = loop.values
+            elif blocks:
+                self._body_at(Position([*at.indices[:-1], 0]))
+                running = [self._combine(running[0])]
+            if tail:
+                self._body_at(Position([*at.indices[:-1], blocks * LANES], tail))
+                running = [self._combine(running[0], tail)]
+            return running
+
+        at = Position([0] * len(self.lengths))
+        with self.outer_loops(kept, at, split=bool(kept)):
+            (running,) = self._inside_loops(at, inner, [neutral(root.dtype, root.name)], turn)
+            scalar = memory.tree(w, root.dtype, running, root.name)
+            self.body.values[root] = w.let(
+                f"insertelement {kind} zeroinitializer, {element(root.dtype)} {scalar}, i32 0"
+            )
+            self.body.write_section("outer", Position([*at.indices[:-1], 0], 1))
+
+    def _reduce_rows(self) -> None:
+        kept = [a for a in range(len(self.lengths) - 1) if a not in self.reduced]
+        lanes = self.lengths[-1]
+        runs_over = self._runs_over("outer") and self._runs_over("body")
+        tail = 0 if runs_over else lanes % LANES
+        blocks = lanes // LANES if tail else -(-lanes // LANES)
+        width = min(COLUMNS, blocks) if len(self.kernel.nodes) < 10 else min(1, blocks)
+        groups = blocks // width if width else 0
+        at = Position([0] * len(self.lengths))
+        split_groups = not kept
+        with self.outer_loops(kept, at, split=True):
+            if groups:
+                start, stop = self.bounds(groups) if split_groups else ("0", str(groups))
+                if groups == 1 and not (self.shared and split_groups):
+                    self._columns(at, 0, [LANES] * width)
+                else:
+                    with self.w.loop(start, stop) as loop:
+                        lane = self.w.let(f"mul i64 {loop.index}, {LANES * width}")
+                        self._columns(at, lane, [LANES] * width)
+            rest = [LANES] * (blocks - groups * width) + ([tail] if tail else [])
+            if rest:
+                guard = self._last_worker() if split_groups else contextlib.nullcontext()
+                with guard:
+                    self._columns(at, groups * width * LANES, rest)
+
+    def _columns(self, at: Position, lane: str | int, valid: list[int]) -> None:
+        """Reduce along the rows for some neighbouring vectors of columns."""
+        root = self.kernel.root
+        assert root is not None
+        inner = list(self.reduced)
+        starts = [self.body.plus(lane, i * LANES) for i in range(len(valid))]
+
+        def turn(at: Position, running: list[str]) -> list[str]:
+            following = []
+            for start, count, value in zip(starts, valid, running, strict=True):
+                self._body_at(Position([*at.indices[:-1], start], count))
+                following.append(self._combine(value))
+            return following
+
+        first = [neutral(root.dtype, root.name)] * len(valid)
+        running = self._inside_loops(at, inner, first, turn)
+        for start, count, value in zip(starts, valid, running, strict=True):
+            self.body.values[root] = value
+            self.body.write_section("outer", Position([*at.indices[:-1], start], count))
+
+
+def share(w: Writer, total: int) -> tuple[str, str]:
+    """The bounds of this worker's even part of so many items."""
+    whole = w.let(f"mul i64 %worker, {total}")
+    low = w.let(f"udiv i64 {whole}, %workers")
+    following = w.let("add i64 %worker, 1")
+    whole = w.let(f"mul i64 {following}, {total}")
+    return low, w.let(f"udiv i64 {whole}, %workers")
+

@@ -1,0 +1,181 @@
+"""Compiled programs: code bound to the memory that it works on."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.core.program import Computation, Program, ReferenceProgram
+from pellucid.core.storage import ALIGNMENT, Cell
+
+from . import cache
+from .threads import POOL, get_threads, meeting
+
+_code: dict[str, tuple[dict[str, Any], Any]] = {}
+_code_lock = threading.Lock()
+
+
+def can_compile() -> bool:
+    """Whether machine code can be made here; PELLUCID_REFERENCE=1 says no."""
+    if os.environ.get("PELLUCID_REFERENCE", ""):
+        return False
+    return importlib.util.find_spec("llvmlite") is not None
+
+
+def program(computation: Computation) -> Program:
+    """The computation ready to run: compiled, or on the reference where that is impossible."""
+    return CompiledProgram(computation) if can_compile() else ReferenceProgram(computation)
+
+
+def _compile(computation: Computation) -> tuple[dict[str, Any], Any]:
+    """Code for a computation and its description, from memory, from disk, or made now."""
+    from . import machine, target
+
+    processor = target.current()
+    name = cache.key(computation, processor)
+    with _code_lock:
+        if name in _code:
+            return _code[name]
+        stored = cache.read(name)
+        if stored is None:
+            stored = _make(computation, processor)
+            cache.write(name, *stored)
+        description, objects = stored
+        code = machine.Code(objects, processor)
+        _code[name] = description, code.function("run", machine.RUN)
+        return _code[name]
+
+
+def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], bytes]:
+    from . import machine, pipeline, render
+
+    plan, text = pipeline.to_text(computation, processor)
+    places = {id(s): i for i, s in enumerate(cache.sources(computation))}
+    slots = []
+    for buffer in render.number_buffers(plan):
+        number = buffer.number
+        if buffer.role == "cell":
+            number = places[id(plan.sources[number])]
+        elif buffer.role == "temporary":
+            number = plan.offsets[buffer]
+        slots.append([buffer.role, number])
+    description = {
+        "slots": slots,
+        "memory": plan.memory,
+        "shared": any(k not in plan.serial for k in plan.kernels),
+    }
+    return description, machine.assemble(text, processor)
+
+
+class CompiledProgram:
+    """Runs a computation as machine code."""
+
+    def __init__(self, computation: Computation) -> None:
+        self.computation = computation
+        description, self._function = _compile(computation)
+        self._lock = threading.Lock()
+        self._shared: bool = description["shared"]
+        self._meeting = meeting()
+        self._memory = np.zeros(description["memory"] + ALIGNMENT, np.uint8)
+        start = self._memory.ctypes.data
+        start += -start % ALIGNMENT
+        self._cells = [
+            s if isinstance(s, Cell) else Cell(s) for s in cache.sources(computation)
+        ]
+        slots = description["slots"]
+        self._table = np.zeros(len(slots) + 1, np.int64)
+        self._inputs: list[tuple[int, int]] = []
+        self._outputs: list[tuple[int, int]] = []
+        for slot, (role, number) in enumerate(slots):
+            if role == "cell":
+                self._table[slot] = self._cells[number].value.ctypes.data
+            elif role == "temporary":
+                self._table[slot] = start + number
+            elif role == "input":
+                self._inputs.append((slot, number))
+            else:
+                self._outputs.append((slot, number))
+
+    def run(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
+    ) -> None:
+        """Run so many steps; see `Program.run`."""
+        with self._lock:
+            self._check(inputs, outputs, steps)
+            self._point(self._table, inputs, outputs)
+            self._call(self._table, steps)
+
+    def bind(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+    ) -> Callable[[], None]:
+        """A function that runs one step on these arrays, without looking at them again."""
+        self._check(inputs, outputs, 1)
+        table = self._table.copy()
+        self._point(table, inputs, outputs)
+        keep = [table, self._meeting, *inputs, *outputs]
+        function, lock = self._function, self._lock
+        at, record = table.ctypes.data, self._meeting.ctypes.data
+        if self._shared:
+
+            def call_shared() -> None:
+                with lock:
+                    self._call(keep[0], 1)
+
+            return call_shared
+
+        def call() -> None:
+            with lock:
+                function(at, 0, 1, 1, record)
+
+        call.keep = keep  # type: ignore[attr-defined]
+        return call
+
+    def _point(
+        self, table: np.ndarray, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+    ) -> None:
+        for slot, number in self._inputs:
+            table[slot] = inputs[number].ctypes.data
+        for slot, number in self._outputs:
+            table[slot] = outputs[number].ctypes.data
+
+    def _call(self, table: np.ndarray, steps: int) -> None:
+        workers = get_threads() if self._shared else 1
+        at, record, function = table.ctypes.data, self._meeting.ctypes.data, self._function
+        if workers == 1:
+            function(at, 0, 1, steps, record)
+        else:
+            self._meeting[0] = 0
+            POOL.run(lambda worker: function(at, worker, workers, steps, record), workers)
+
+    def _check(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int
+    ) -> None:
+        c = self.computation
+        for nodes, arrays in ((c.inputs, inputs), (c.outputs, outputs)):
+            if len(nodes) != len(arrays):
+                raise ValueError(f"expected {len(nodes)} arrays, received {len(arrays)}")
+            for node, array in zip(nodes, arrays, strict=True):
+                fits = array.dtype == node.dtype and array.flags.c_contiguous
+                if node in c.stepped:
+                    fits = fits and array.shape[1:] == node.shape and len(array) >= steps
+                else:
+                    fits = fits and array.shape == node.shape
+                if not fits:
+                    raise ValueError(f"{node} received an array {array.dtype}{array.shape}")
+
+
+@contextlib.contextmanager
+def cleared_memory():  # type: ignore[no-untyped-def]
+    """Within it nothing compiled before is found in memory (it may be on disk)."""
+    kept = dict(_code)
+    _code.clear()
+    try:
+        yield
+    finally:
+        _code.update(kept)

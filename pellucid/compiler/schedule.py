@@ -1,0 +1,110 @@
+"""Order and memory: which kernels run when, who waits for whom, and where values lie.
+
+Kernels are grouped into phases. Within a phase every worker runs its share of
+each kernel without waiting; between phases workers meet. A kernel too small to
+share runs on the first worker alone, and such kernels may follow each other
+within a phase.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pellucid.core.storage import ALIGNMENT, storage_size
+
+from .kernels import Kernel, Plan
+from .views import Buffer
+
+SHARED_FROM = 20_000
+"""Operations from which sharing a kernel pays for the meeting after it."""
+
+
+def work(kernel: Kernel) -> float:
+    """Roughly how many operations a kernel performs on single elements."""
+    elements = math.prod(kernel.domain)
+    per_element = sum(8 if node.name in SLOW else 1 for node in kernel.nodes) + len(kernel.stores)
+    if kernel.kind == "contract":
+        assert kernel.root is not None
+        depth = kernel.root.inputs[0].shape[-1]
+        lanes = -(-kernel.domain[-1] // 16) * 16 if kernel.domain else 16
+        return elements / max(kernel.domain[-1] if kernel.domain else 1, 1) * lanes * depth * 2
+    if kernel.kind == "random":
+        return elements * 8
+    return elements * per_element
+
+
+SLOW = {
+    "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf", "power", "divide",
+    "sqrt", "gather",
+}  # fmt: skip
+
+
+def schedule(plan: Plan) -> Plan:
+    """Settle phases, then memory."""
+    plan.serial = {
+        k for k in plan.kernels if work(k) < SHARED_FROM or k.kind == "scatter" or not k.domain
+    }
+    plan.phases = _phases(plan)
+    _allocate(plan)
+    return plan
+
+
+def _phases(plan: Plan) -> list[list[Kernel]]:
+    """As few phases as the dependencies allow, taking kernels in their given order."""
+    waiting = list(plan.kernels)
+    done: set[Kernel] = set()
+    phases = []
+    while waiting:
+        phase: list[Kernel] = []
+        members: set[Kernel] = set()
+        progress = True
+        while progress:
+            progress = False
+            for kernel in waiting:
+                fresh = plan.before[kernel] - done
+                if fresh <= members and all(
+                    k in plan.serial and kernel in plan.serial for k in fresh
+                ):
+                    phase.append(kernel)
+                    members.add(kernel)
+                    progress = True
+            waiting = [k for k in waiting if k not in members]
+        done |= members
+        phases.append(phase)
+    return phases
+
+
+def _allocate(plan: Plan) -> None:
+    """Give each temporary a place; those not alive in the same phase may share it."""
+    alive: dict[Buffer, tuple[int, int]] = {}
+    single = all(k in plan.serial for k in plan.kernels)
+    when = 0
+    for phase in plan.phases:
+        for kernel in phase:
+            for buffer in kernel.reads | kernel.writes:
+                if buffer.role == "temporary":
+                    first, _ = alive.get(buffer, (when, when))
+                    alive[buffer] = (first, when)
+            if single:  # nobody else is at work: each kernel is a phase of its own
+                when += 1
+        when += 1
+    placed: list[tuple[int, int, Buffer]] = []
+    order = {b: i for i, b in enumerate(alive)}
+    for buffer in sorted(alive, key=lambda b: (-_bytes(b), alive[b], order[b])):
+        first, last = alive[buffer]
+        size, at = _bytes(buffer), 0
+        for start, end, other in sorted(placed, key=lambda p: p[0]):
+            if alive[other][0] <= last and first <= alive[other][1]:
+                if at + size <= start:
+                    break
+                at = max(at, end)
+        placed.append((at, at + size, buffer))
+        plan.offsets[buffer] = at
+        plan.memory = max(plan.memory, at + size)
+
+
+def _bytes(buffer: Buffer) -> int:
+    itemsize = buffer.dtype.itemsize
+    packed = math.prod(buffer.shape) + 16
+    size = max(storage_size(buffer.shape, buffer.dtype), packed) * itemsize
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,197 @@
+"""Rewrite rules on the graph: `old -> new`, the identity in a trailing comment.
+
+A rule looks at one node and its inputs only, so that what else is asked of a
+program never changes how a value is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from pellucid.core.node import TABLE, Node, constant, evaluate_one, make, topological, tracing
+from pellucid.core.program import Computation
+from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
+from pellucid.core.tensor import sum as sum_
+
+Rule = Callable[[Node], Node | None]
+
+# Exact in IEEE arithmetic, hence the same from NumPy on every machine.
+FOLDABLE = {
+    "add", "subtract", "multiply", "divide", "negative", "sqrt", "cast", "relu", "absolute",
+    "less", "less_equal", "equal", "logical_and", "logical_or", "logical_not", "where",
+}  # fmt: skip
+
+
+def _scalar(node: Node) -> np.ndarray | None:
+    """The number that a node is everywhere, if that is known."""
+    while node.name in ("broadcast_to", "reshape"):
+        node = node.inputs[0]
+    fixed = node.name == "constant" and node.cell is None and node.shape == ()
+    return node.value if fixed else None
+
+
+def _is(node: Node, number: float) -> bool:
+    value = _scalar(node)
+    return value is not None and value.dtype.kind == "f" and float(value) == number
+
+
+def _spread(node: Node, shape: tuple[int, ...]) -> Node:
+    return broadcast_to(Tensor(node), shape).node
+
+
+def drop_names(n: Node) -> Node | None:
+    if n.name in ("alias", "stop_gradient"):
+        return n.inputs[0]  # a name for x -> x
+    return None
+
+
+def join_views(n: Node) -> Node | None:
+    if n.primitive.kind != "view":
+        return None
+    x = n.inputs[0]
+    if n.name == "reshape" and n.shape == x.shape:
+        return x
+    if n.name == "reshape" and x.name == "reshape":
+        return reshape(Tensor(x.inputs[0]), n.shape).node  # reshape of reshape -> reshape
+    if n.name == "transpose" and x.name == "transpose":
+        axes = tuple(x.attr("axes")[a] for a in n.attr("axes"))
+        return transpose(Tensor(x.inputs[0]), axes).node  # transpose of transpose -> transpose
+    if n.name == "broadcast_to" and x.name == "broadcast_to":
+        return make("broadcast_to", x.inputs, shape=n.shape)  # broadcast of broadcast -> one
+    return None
+
+
+def drop_neutral(n: Node) -> Node | None:
+    if n.name == "multiply" and _is(n.inputs[1], 1.0):
+        return n.inputs[0]  # x * 1 -> x
+    if n.name == "multiply" and _is(n.inputs[0], 1.0):
+        return n.inputs[1]  # 1 * x -> x
+    if n.name == "divide" and _is(n.inputs[1], 1.0):
+        return n.inputs[0]  # x / 1 -> x
+    if n.name == "negative" and n.inputs[0].name == "negative":
+        return n.inputs[0].inputs[0]  # -(-x) -> x
+    if n.name == "where" and n.inputs[1] is n.inputs[2]:
+        return n.inputs[1]  # x if c else x -> x
+    return None
+
+
+def divide_exactly(n: Node) -> Node | None:
+    value = _scalar(n.inputs[1]) if n.name == "divide" else None
+    if value is None or float(value) == 0 or not math.isfinite(float(value)):
+        return None
+    mantissa, exponent = math.frexp(float(value))
+    if abs(mantissa) != 0.5 or abs(exponent) > 100:
+        return None
+    inverse = constant(np.asarray(1 / float(value), value.dtype))
+    return make("multiply", (n.inputs[0], _spread(inverse, n.shape)))  # x / 2^k -> x * 2^-k
+
+
+def fold_scalars(n: Node) -> Node | None:
+    if n.name not in FOLDABLE or n.shape != () or not n.inputs:
+        return None
+    values = [_scalar(i) for i in n.inputs]
+    if any(v is None for v in values):
+        return None
+    return constant(evaluate_one(n.primitive, values, dict(n.attrs), n.shape, n.dtype))
+
+
+def hoist_broadcast(n: Node) -> Node | None:
+    """f(spread(x), spread(y)) -> spread(f(x, y)): work on the smaller value."""
+    if n.primitive.kind != "elementwise" or not n.inputs or math.prod(n.shape) <= 1:
+        return None
+    sources = []
+    for i in n.inputs:
+        value = _scalar(i)
+        if value is not None:
+            sources.append(constant(np.asarray(value)))
+        elif i.name == "broadcast_to":
+            sources.append(i.inputs[0])
+        else:
+            return None
+    shapes = {s.shape for s in sources if s.shape != ()}
+    if len(shapes) > 1:
+        return None
+    shape = shapes.pop() if shapes else ()
+    small = make(n.name, tuple(_spread(s, shape) for s in sources), **dict(n.attrs))
+    return _spread(small, n.shape)
+
+
+def sum_of_one(n: Node) -> Node | None:
+    if n.primitive.kind == "reduction" and all(n.inputs[0].shape[a] == 1 for a in n.attr("axes")):
+        return reshape(Tensor(n.inputs[0]), n.shape).node  # sum over axes of length 1 -> reshape
+    return None
+
+
+def product_with_column(n: Node) -> Node | None:
+    """x @ column -> sum of x * row: lanes along the row instead of one lane in sixteen."""
+    if n.name != "matmul" or n.shape[-1] != 1 or n.inputs[0].shape[-1] < 2:
+        return None
+    x, y = map(Tensor, n.inputs)
+    if n.inputs[0].name == "transpose" and len(n.shape) == 2:
+        lying = transpose(x)  # (k, m): rows to add up, as they lie in memory
+        total = sum_(lying * broadcast_to(y, lying.shape), 0)
+    else:
+        row = reshape(y, (*y.shape[:-2], 1, y.shape[-2]))
+        total = sum_(x * broadcast_to(row, x.shape), -1)
+    return reshape(total, n.shape).node
+
+
+RULES: tuple[Rule, ...] = (
+    drop_names,
+    join_views,
+    drop_neutral,
+    divide_exactly,
+    fold_scalars,
+    hoist_broadcast,
+    sum_of_one,
+    product_with_column,
+)
+
+
+def rewrite(node: Node) -> Node:
+    """Apply the rules until none fits; the node's inputs are simplified already."""
+    for _ in range(50):
+        for rule in RULES:
+            found = rule(node)
+            if found is not None and found is not node:
+                node = found
+                break
+        else:
+            return node
+        if node.primitive.kind == "leaf" or node.value is not None:
+            return node
+        node = _remake(node, tuple(rewrite(i) if i.inputs else i for i in node.inputs))
+    return node
+
+
+def _remake(node: Node, inputs: tuple[Node, ...]) -> Node:
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        return node
+    return make(node.name, inputs, **dict(node.attrs))
+
+
+def simplify(computation: Computation) -> Computation:
+    """Every node rewritten, equal ones shared; inputs stay the nodes that they are."""
+    wanted = [*computation.outputs, *(node for _, node in computation.updates)]
+    new: dict[Node, Node] = {n: n for n in computation.inputs}
+    with tracing():
+        for node in topological(wanted):
+            if node in new:
+                continue
+            if node.primitive.kind == "leaf" or node.value is not None:
+                new[node] = node
+                continue
+            inputs = tuple(new[i] for i in node.inputs)
+            new[node] = rewrite(make(node.name, inputs, **dict(node.attrs)))
+    return Computation(
+        computation.inputs,
+        tuple(new[n] for n in computation.outputs),
+        tuple((cell, new[n]) for cell, n in computation.updates),
+        frozenset(new[n] if n in new else n for n in computation.stepped),
+    )
+
+
+assert FOLDABLE <= TABLE.keys()

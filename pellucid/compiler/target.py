@@ -1,0 +1,60 @@
+"""The processor that code is made for, and what the kernels must know of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor.
+
+    Attributes:
+        triple: LLVM's name of architecture and system.
+        cpu: LLVM's name of the processor.
+        features: comma-separated feature switches.
+        vector_bytes: width of a vector register.
+        vector_registers: how many there are.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    vector_registers: int
+
+    @property
+    def family(self) -> str:
+        """x86_64, aarch64, ..."""
+        return self.triple.split("-")[0]
+
+    def tile_registers(self, itemsize: int) -> int:
+        """How many vectors of 16 elements the registers hold."""
+        return self.vector_registers * self.vector_bytes // (16 * itemsize)
+
+
+AVX512_CPUS = ("skylake-avx512", "icelake", "sapphirerapids", "znver4", "znver5", "x86-64-v4")
+
+
+def named(cpu: str, triple: str, features: str = "") -> Target:
+    """The target of a processor named as LLVM names it."""
+    family = triple.split("-")[0]
+    if family in ("aarch64", "arm64"):
+        return Target(triple, cpu, features, 16, 32)
+    if "+avx512f" in features or any(cpu.startswith(known) for known in AVX512_CPUS):
+        switches = f"{features},-prefer-256-bit".lstrip(",")
+        return Target(triple, cpu, switches, 64, 32)
+    narrow = features and "+avx2" not in features
+    return Target(triple, cpu, features, 16 if narrow else 32, 16)
+
+
+def current() -> Target:
+    """The host, or the processor that PELLUCID_CPU names."""
+    import llvmlite.binding as llvm
+
+    triple = llvm.get_process_triple()
+    wanted = os.environ.get("PELLUCID_CPU", "")
+    if wanted and wanted != "host":
+        return named(wanted, triple)
+    return named(llvm.get_host_cpu_name(), triple, llvm.get_host_cpu_features().flatten())
