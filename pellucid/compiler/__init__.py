@@ -1,6 +1,8 @@
 """Graph to machine code; `pipeline` is read first. The only package that uses llvmlite."""
 
+from .function import compile
 from .program import CompiledProgram, can_compile, program
+from .shuffle import shuffle
 from .threads import get_threads, set_threads
 
-__all__ = ["CompiledProgram", "can_compile", "get_threads", "program", "set_threads"]
+__all__ = ["CompiledProgram", "can_compile", "compile", "get_threads", "program", "set_threads", "shuffle"]

@@ -290,7 +290,7 @@ class Body:
             pointer = memory.address(
                 w, index.dtype, self.base(index.buffer), self.plus(at_index, lane * lane_index)
             )
-            number = self._clamped(index.dtype, load_index(w, index.dtype, pointer), rows)
+            number = self.clamped(index.dtype, load_index(w, index.dtype, pointer), rows)
             offset = self.plus(w.let(f"mul i64 {number}, {pitch}"), at_row)
             return memory.address(w, node.dtype, base, offset)
 
@@ -307,7 +307,8 @@ class Body:
             )
         return value
 
-    def _clamped(self, dtype: np.dtype, number: str, rows: int) -> str:
+    def clamped(self, dtype: np.dtype, number: str, rows: int) -> str:
+        """A row number (an i64) taken into the table."""
         w = self.w
         if dtype.kind != "u":
             low = w.let(f"icmp slt i64 {number}, 0")

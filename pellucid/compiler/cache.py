@@ -94,6 +94,11 @@ def key(computation: Computation, target: Target) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def digest(name: str, target: Target) -> str:
+    """The key of a piece of code that is the same for every computation."""
+    return hashlib.sha256(f"{_versions()} {target!r} {name}".encode()).hexdigest()
+
+
 def read(name: str) -> tuple[dict[str, Any], bytes] | None:
     """The stored entry of that name; None if there is none, or it is damaged."""
     try:

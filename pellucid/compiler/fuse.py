@@ -64,9 +64,11 @@ def link(plan: Plan) -> None:
                     precede(reader, writer)
                 else:
                     precede(writer, reader)
-        if sources[0].stores and sources[0].stores[0].source is None:
-            for later in sources[1:]:  # the background of a pad comes first
-                precede(sources[0], later)
+        if buffer.role == "temporary":  # the background of a pad, the base of a scatter
+            for first in sources:
+                if first.stores and first.stores[0].target.is_whole():
+                    for later in sources:
+                        precede(first, later)
 
 
 def merge(plan: Plan, producer: Kernel, consumer: Kernel) -> Kernel | None:

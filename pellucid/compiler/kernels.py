@@ -277,6 +277,8 @@ class _Placer:
         plan.views[node] = temporary(node.shape, node.dtype, node).whole()
         if kind == "contract":
             self._arrange_operands(node)
+        if kind == "scatter":
+            self.copy(plan.views[node.inputs[0]], plan.views[node])
         plan.kernels.append(Kernel(kind, domain, [node], root))
 
     def _arrange_operands(self, node: Node) -> None:

@@ -135,7 +135,7 @@ wait:
   br i1 %opened, label %done, label %patience
 patience:
   %more = add i64 %turns, 1
-  %long = icmp sgt i64 %more, 3000
+  %long = icmp sgt i64 %more, 100
   br i1 %long, label %give, label %again
 give:
   %place = getelementptr i64, ptr %meeting, i64 16

@@ -41,12 +41,17 @@ SLOW = {
 
 def schedule(plan: Plan) -> Plan:
     """Settle phases, then memory."""
-    plan.serial = {
-        k for k in plan.kernels if work(k) < SHARED_FROM or k.kind == "scatter" or not k.domain
-    }
+    plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
     plan.phases = _phases(plan)
     _allocate(plan)
     return plan
+
+
+def _can_be_shared(kernel: Kernel) -> bool:
+    """A scatter goes in order; a reduction to a single number has nothing to divide."""
+    if kernel.kind == "scatter" or not kernel.domain:
+        return False
+    return not (kernel.reduces_lanes and not kernel.outer)
 
 
 def _phases(plan: Plan) -> list[list[Kernel]]:

@@ -15,7 +15,7 @@ from .ir import Writer, splat
 from .kernels import Kernel, Plan
 from .nest import share
 from .vector import EMIT
-from .views import Buffer
+from .views import Buffer, View
 
 UINT32 = np.dtype(np.uint32)
 
@@ -93,123 +93,57 @@ def write_random(w: Writer, plan: Plan, kernel: Kernel, shared: bool) -> dict[Bu
     return body.pointers
 
 
-def _scalar(body: Body, buffer, offset: int) -> str:  # type: ignore[no-untyped-def]
+def _scalar(body: Body, buffer: Buffer, offset: int) -> str:
     pointer = memory.address(body.w, UINT32, body.base(buffer), offset)
     return memory.load_scalar(body.w, UINT32, pointer)
 
 
 def write_scatter(w: Writer, plan: Plan, kernel: Kernel) -> dict[Buffer, str]:
-    """scatter_add: the base is copied, then rows are added one index after the other."""
+    """scatter_add, its base already copied: rows are added one index after the other."""
     node = kernel.root
     assert node is not None
-    base, index, update = (plan.operand(node, i) for i in range(3))
-    (target,) = [s.target for s in kernel.stores]
-    trailing = node.shape[1:]
-    if 0 in node.shape:
-        return {}
-    copy = Body(w, plan, kernel, list(node.shape), {"root": _kept(node.shape)})
-    _each(w, copy, list(node.shape), [base, target], lambda x: (x[0], 1))
-    count = index.shape
-    if 0 in count:
-        return copy.pointers
-    add = Body(w, plan, kernel, [*count, *trailing], {})
-    add.pointers = copy.pointers
-    rows = node.shape[0]
+    index, update, target = plan.operand(node, 1), plan.operand(node, 2), plan.views[node]
+    body = Body(w, plan, kernel, list(update.shape), {})
+    leading, rank = len(index.shape), len(update.shape)
 
-    def place(at: Position) -> str:
-        offset: str | int = index.offset
-        for i, stride in zip(at.indices, index.strides, strict=False):
-            offset = add.plus(offset, add.times(i, stride))
-        pointer = memory.address(w, index.dtype, add.base(index.buffer), offset)
-        return add._clamped(index.dtype, load_index(w, index.dtype, pointer), rows)
+    def pointer(view: View, indices: list[str | int]) -> str:
+        offset: str | int = view.offset
+        for i, stride in zip(indices, view.strides, strict=True):
+            offset = body.plus(offset, body.times(i, stride)) if stride else offset
+        return memory.address(w, view.dtype, body.base(view.buffer), offset)
 
-    at = Position([0] * (len(count) + len(trailing)))
-    _scatter_loops(w, add, node, update, target, at, 0, len(count), place)
-    return add.pointers
-
-
-def _kept(shape: tuple[int, ...]) -> list[int]:
-    return [a for a, n in enumerate(shape) if n != 1]
-
-
-def _each(w, body, lengths, views, choose) -> None:  # type: ignore[no-untyped-def]
-    """Copy the first view to the second, element vectors along the last axis."""
-    source, target = views
-    dtype = target.dtype
-
-    def nest(axis: int, indices: list[str | int]) -> None:
-        if axis < len(lengths) - 1:
-            with w.loop("0", str(lengths[axis])) as loop:
-                nest(axis + 1, [*indices, loop.index])
-            return
-        _row(w, lengths[-1], lambda lane, valid: memory.store(
-            w, dtype,
-            _load_at(body, source, [*indices, lane], valid),
-            _pointer(body, target, [*indices, lane]), target.strides[-1], valid, False,
-        ))
-
-    nest(0, [])
-
-
-def _row(w, length, visit) -> None:  # type: ignore[no-untyped-def]
-    blocks, tail = divmod(length, LANES)
-    if blocks:
-        with w.loop("0", str(blocks)) as loop:
-            visit(w.let(f"mul i64 {loop.index}, {LANES}"), LANES)
-    if tail:
-        visit(blocks * LANES, tail)
-
-
-def _pointer(body, view, indices) -> str:  # type: ignore[no-untyped-def]
-    offset: str | int = view.offset
-    for i, stride in zip(indices, view.strides, strict=True):
-        if stride:
-            offset = body.plus(offset, body.times(i, stride))
-    return memory.address(body.w, view.dtype, body.base(view.buffer), offset)
-
-
-def _load_at(body, view, indices, valid) -> str:  # type: ignore[no-untyped-def]
-    if view.buffer.role == "literal":
-        return splat(view.dtype, view.buffer.literal)
-    pointer = _pointer(body, view, indices)
-    return memory.load(body.w, view.dtype, pointer, view.strides[-1], valid, view.buffer.has_slack)
-
-
-def _scatter_loops(w, body, node, update, target, at, axis, leading, place) -> None:  # type: ignore[no-untyped-def]
-    lengths = body.lengths
-    if axis < leading:
-        with w.loop("0", str(lengths[axis])) as loop:
-            at.indices[axis] = loop.index
-            _scatter_loops(w, body, node, update, target, at, axis + 1, leading, place)
-        return
-    row = place(at)
-    trailing = lengths[leading:]
-    dtype = node.dtype
-
-    def visit(indices: list[str | int], valid: int) -> None:
-        here = [row, *indices]
-        before = _load_at(body, target, here, valid) if indices else _load_one(body, target, here)
-        source = [*at.indices[:leading], *indices]
-        value = (
-            _load_at(body, update, source, valid) if indices else _load_one(body, update, source)
-        )
-        total = EMIT["add"](w, dtype, before, value)
-        stride = target.strides[-1] if indices else 0
-        memory.store(w, dtype, total, _pointer(body, target, here), stride, valid, False)
-
-    def nest(depth: int, indices: list[str | int]) -> None:
-        if depth < len(trailing) - 1:
-            with w.loop("0", str(trailing[depth])) as loop:
-                nest(depth + 1, [*indices, loop.index])
-        elif trailing:
-            _row(w, trailing[-1], lambda lane, valid: visit([*indices, lane], valid))
+    def add(row: str, indices: list[str | int], valid: int) -> None:
+        """Add one vector of the update to the row's."""
+        place = [row, *indices[leading:]]
+        strides = (update.strides[-1], target.strides[-1]) if rank > leading else (0, 0)
+        if update.buffer.role == "literal":
+            more = splat(node.dtype, update.buffer.literal)
         else:
-            visit([], 1)
+            roomy = update.buffer.has_slack
+            more = memory.load(w, node.dtype, pointer(update, indices), strides[0], valid, roomy)
+        at = pointer(target, place)
+        before = memory.load(w, node.dtype, at, strides[1], valid, roomy=True)
+        total = EMIT["add"](w, node.dtype, before, more)
+        memory.store(w, node.dtype, total, at, strides[1], valid, roomy=False)
 
-    nest(0, [])
+    def walk(indices: list[str | int], row: str) -> None:
+        axis = len(indices)
+        if axis == leading:
+            found = load_index(w, index.dtype, pointer(index, indices))
+            row = body.clamped(index.dtype, found, node.shape[0])
+        if axis == rank:
+            add(row, indices, 1)
+        elif axis == rank - 1 and axis >= leading:
+            blocks, tail = divmod(update.shape[-1], LANES)
+            if blocks:
+                with w.loop("0", str(blocks)) as loop:
+                    add(row, [*indices, w.let(f"mul i64 {loop.index}, {LANES}")], LANES)
+            if tail:
+                add(row, [*indices, blocks * LANES], tail)
+        else:
+            with w.loop("0", str(update.shape[axis])) as loop:
+                walk([*indices, loop.index], row)
 
-
-def _load_one(body, view, indices) -> str:  # type: ignore[no-untyped-def]
-    if view.buffer.role == "literal":
-        return splat(view.dtype, view.buffer.literal)
-    return memory.load(body.w, view.dtype, _pointer(body, view, indices), 0, 1, False)
+    if 0 not in update.shape:
+        walk([], "")
+    return body.pointers

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .interrupt import Interrupt
+
 _threads: int | None = None
 
 
@@ -69,42 +71,46 @@ class Pool:
     """Threads that wait for work; the calling thread is worker 0."""
 
     def __init__(self) -> None:
-        self._queues: list[queue.SimpleQueue[Any]] = []
-        self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._inboxes: list[queue.SimpleQueue[Any]] = []
         self._lock = threading.Lock()
-        self._process = os.getpid()
 
     def run(self, work: Callable[[int], Any], workers: int) -> None:
-        """Call `work(0)` ... `work(workers - 1)` at the same time."""
-        with self._lock:
-            if self._process != os.getpid():  # after a fork the threads are gone
-                self._queues, self._process = [], os.getpid()
-            while len(self._queues) < workers - 1:
+        """Call `work(0)` ... `work(workers - 1)` at the same time; all of them or none.
+
+        Workers wait for each other inside, so Ctrl-C is held back until all have ended.
+        """
+        with self._lock, Interrupt() as interrupt:
+            while len(self._inboxes) < workers - 1:
                 inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-                thread = threading.Thread(
-                    target=self._serve, args=(inbox,), daemon=True, name="pellucid-worker"
-                )
-                thread.start()
-                self._queues.append(inbox)
+                threading.Thread(
+                    target=_serve, args=(inbox,), daemon=True, name="pellucid-worker"
+                ).start()
+                self._inboxes.append(inbox)
+            ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
             for number in range(1, workers):
-                self._queues[number - 1].put((work, number))
+                self._inboxes[number - 1].put((work, number, ended))
             try:
                 work(0)
             finally:
-                failures = [self._done.get() for _ in range(1, workers)]
+                failures = [ended.get() for _ in range(1, workers)]
         for failure in failures:
             if failure is not None:
                 raise failure
+        if interrupt.received:
+            raise KeyboardInterrupt
 
-    def _serve(self, inbox: queue.SimpleQueue[Any]) -> None:
-        while True:
-            work, number = inbox.get()
-            failure: BaseException | None = None
-            try:
-                work(number)
-            except BaseException as error:
-                failure = error
-            self._done.put(failure)
+
+def _serve(inbox: queue.SimpleQueue[Any]) -> None:
+    while True:
+        work, number, ended = inbox.get()
+        failure: BaseException | None = None
+        try:
+            work(number)
+        except BaseException as error:
+            failure = error
+        ended.put(failure)
 
 
 POOL = Pool()
+if hasattr(os, "register_at_fork"):  # a child process has none of its parent's threads
+    os.register_at_fork(after_in_child=POOL.__init__)  # type: ignore[misc]

@@ -6,10 +6,11 @@ has: float32 takes it in float64, float64 as a sum of two numbers.
 
 from __future__ import annotations
 
+from .floats import FORMATS
 from .lanes import FLOAT32, FLOAT64, Lanes, absolute, at_least, at_most, fma, polynomial, where
-from .vectormath import FORMATS, INFINITY, _reduce, _significand, _whole, exp, log
+from .vectormath import INFINITY, exp, exponent_and_significand, log, reduce
 
-# (log((1 + q) / (1 - q)) - 2 q - 2/3 q^3) / q^5 in q^2, for 0 <= q^2 <= 0.0295.
+# (log((1 + q) / (1 - q)) - 2 q - 2/3 q^3) / q^5 in q^2, for q^2 <= 0.0295; relative error 2^-64.
 TAIL = (
     0.4,
     0.28571428571428564,
@@ -23,9 +24,10 @@ TAIL = (
 )
 TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
 LN2 = (0.6931471805598903, 5.497923018708371e-14)
+"""The first part times a whole exponent is exact."""
 
 
-def _two_sum(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+def _sum(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
     """a + b for |a| >= |b|, rounded, and what the rounding lost."""
     total = a + b
     return total, b - (total - a)
@@ -37,79 +39,65 @@ def _product(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
     return product, fma(a, b, -product)
 
 
-def _log(a: Lanes) -> tuple[Lanes, Lanes]:
-    """log a for positive finite a, as the sum of two numbers: about 66 bits."""
-    f = FORMATS[FLOAT64]
-    subnormal = a < f.smallest
-    k, m = _significand(where(subnormal, a * 2.0**54, a), f)
-    whole = _whole(k, f)
-    whole = where(subnormal, whole - 54.0, whole)
+def _long_log(a: Lanes) -> tuple[Lanes, Lanes]:
+    """log a for a positive finite a as the sum of two numbers, to about 64 bits."""
+    k, m = exponent_and_significand(a, FORMATS[FLOAT64])
     # q = (m - 1) / (m + 1)
-    near_one = m - 1.0
-    below = m + 1.0
-    below_lost = near_one - (below - 2.0)
-    inverse = 1.0 / below
-    q = near_one * inverse
-    q_low = (fma(-q, below, near_one) - q * below_lost) * inverse
-    # z = q^2, c = 2/3 + z tail(z), log m = 2 q + q z c
+    top, bottom = m - 1.0, m + 1.0
+    bottom_low = top - (bottom - 2.0)
+    inverse = 1.0 / bottom
+    q = top * inverse
+    q_low = (fma(-q, bottom, top) - q * bottom_low) * inverse
+    # log m = 2 q + q z c, with z = q^2 and c = 2/3 + z tail(z)
     z, z_low = _product(q, q)
     z_low = fma(q + q, q_low, z_low)
-    c, c_low = _two_sum(z.like(TWO_THIRDS[0]), z * polynomial(z, TAIL))
+    c, c_low = _sum(z.like(TWO_THIRDS[0]), z * polynomial(z, TAIL))
     c_low = c_low + TWO_THIRDS[1]
     cube, cube_low = _product(q, z)
     cube_low = fma(q, z_low, fma(q_low, z, cube_low))
     term, term_low = _product(cube, c)
     term_low = fma(cube, c_low, fma(cube_low, c, term_low))
-    high, low = _two_sum(q + q, term)
+    high, low = _sum(q + q, term)
     low = low + (term_low + (q_low + q_low))
-    # k ln 2: the product with the first part is exact
-    total, lost = _two_sum(whole * LN2[0], high)
-    zero = whole.equals(0.0)
-    total = where(zero, high, total)
-    lost = where(zero, low, lost + fma(whole, LN2[1], low))
-    return _two_sum(total, lost)
+    # and k ln 2; for k = 0 nothing is larger than 2 q
+    large, lost = _sum(k * LN2[0], high)
+    k_is_zero = k.equals(0.0)
+    large = where(k_is_zero, high, large)
+    low = where(k_is_zero, low, lost + fma(k, LN2[1], low))
+    return _sum(large, low)
 
 
-def _magnitude64(a: Lanes, y: Lanes) -> Lanes:
-    """a^y for a >= 0."""
+def _power64(a: Lanes, y: Lanes) -> Lanes:
+    """a^y for a >= 0: e^(y log a), scaled in two steps that are each within the format."""
     f = FORMATS[FLOAT64]
-    high, low = _log(a)
-    product, product_low = _product(y, high)
-    product_low = fma(y, low, product_low)
-    # Where the product is out of exp's range, or the logarithm infinite, one number will do.
-    plain = (a > 0.0) & (a < INFINITY) & (absolute(product) < 800.0)
-    product = where(plain, product, y * log_limit(a))
-    clamped = at_most(at_least(product, -800.0), 800.0)
-    shifted, r = _reduce(clamped, f)
-    r = where(plain, r + product_low, r)
-    growth = polynomial(r, (1.0, 1.0, *f.exp))
-    # 2^n in two steps, each within the format
-    n = (shifted.bits() << 12) >> 12
+    high, low = _long_log(a)
+    high = where(a < INFINITY, where(a.equals(0.0), -INFINITY, high), a)
+    product, lost = _product(y, high)
+    lost = where(absolute(product) < 800.0, fma(y, low, lost), 0.0)
+    shifted, r = reduce(at_most(at_least(product, -800.0), 800.0), f)
+    result = polynomial(r + lost, (1.0, 1.0, *f.exp))
+    n = shifted.bits() - shifted.like(f.shifter).bits()
     half = n >> 1
-    first = ((half + f.bias) << f.mantissa).bits()
-    second = ((n - half + f.bias) << f.mantissa).bits()
-    return growth * first * second
+    for part in (half, n - half):
+        result = result * ((part + f.bias) << f.mantissa).bits()
+    return result
 
 
-def log_limit(a: Lanes) -> Lanes:
-    """A logarithm good enough where only its sign and size count."""
-    return log(a)
+def _power32(a: Lanes, y: Lanes) -> Lanes:
+    """a^y for a >= 0."""
+    logarithm = log(a.convert("fpext", FLOAT64))
+    return exp(logarithm * y.convert("fpext", FLOAT64)).convert("fptrunc", FLOAT32)
 
 
 def power(x: Lanes, y: Lanes) -> Lanes:
     """x to the power y, with the special cases of C99."""
     a = absolute(x)
-    if x.dtype == FLOAT32:
-        wide = log(a.convert("fpext", FLOAT64)) * y.convert("fpext", FLOAT64)
-        result = exp(wide).convert("fptrunc", FLOAT32)
-    else:
-        result = _magnitude64(a, y)
-    result = where(a.equals(1.0) & y.equals(y), 1.0, result)  # 1^inf
-    whole = y.intrinsic("floor").equals(y)
+    result = _power32(a, y) if x.dtype == FLOAT32 else _power64(a, y)
+    result = where(a.equals(1.0) & y.equals(y), 1.0, result)  # also for infinite y
+    y_whole = y.intrinsic("floor").equals(y)
     half = y * 0.5
-    odd = whole & half.intrinsic("floor").differs(half)
-    negative = x.bits() < 0
-    result = where(negative & odd, -result, result)
-    undefined = (x < 0.0) & (a < INFINITY) & ~whole
+    y_odd = y_whole & half.intrinsic("floor").differs(half)
+    result = where((x.bits() < 0) & y_odd, -result, result)
+    undefined = (x < 0.0) & (a < INFINITY) & ~y_whole
     result = where(undefined, float("nan"), result)
-    return where(y.equals(0.0) | x.equals(1.0), 1.0, result)
+    return where(y.equals(0.0) | x.equals(1.0), 1.0, result)  # also beside a NaN
