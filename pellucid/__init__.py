@@ -1,4 +1,15 @@
-"""Neural networks you can see through, at native speed."""
+"""Neural networks you can see through, at native speed.
+
+    import pellucid as pe
+    from pellucid import nn, optim
+
+Tensors, their functions and derivatives are here at once; what trains, compiles
+or writes files is imported when it is first used, so that `import pellucid`
+takes little more than NumPy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from .autodiff import check_grads, grad, jvp, value_and_grad, vjp
 from .core import Tensor, parameter, random, tensor
@@ -22,7 +33,9 @@ from .core.functions import (
 from .core.indexing import take
 from .core.tensor import (
     absolute,
+    cast,
     cos,
+    divide,
     erf,
     exp,
     expm1,
@@ -34,6 +47,7 @@ from .core.tensor import (
     maximum,
     mean,
     minimum,
+    power,
     relu,
     reshape,
     sigmoid,
@@ -46,4 +60,37 @@ from .core.tensor import (
     where,
 )
 
+if TYPE_CHECKING:
+    from . import nn, optim
+    from .compiler import compile, get_threads, set_threads
+    from .io import load, save
+    from .train import evaluate, fit
+
 __version__ = "0.1.0"
+
+_LATER = {
+    "nn": ("pellucid.nn", None),
+    "optim": ("pellucid.optim", None),
+    "train": ("pellucid.train", None),
+    "compile": ("pellucid.compiler", "compile"),
+    "get_threads": ("pellucid.compiler", "get_threads"),
+    "set_threads": ("pellucid.compiler", "set_threads"),
+    "evaluate": ("pellucid.train", "evaluate"),
+    "fit": ("pellucid.train", "fit"),
+    "load": ("pellucid.io", "load"),
+    "save": ("pellucid.io", "save"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    module, attribute = _LATER[name]
+    found = importlib.import_module(module)
+    value = found if attribute is None else getattr(found, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -94,9 +94,7 @@ def backward(self: Tensor) -> None:
     if not parameters:
         raise ValueError("no parameter leads to this tensor; make one with pe.parameter")
     one = broadcast_to(tensor(1.0, self.dtype), self.shape)
-    for parameter, gradient in zip(
-        parameters, gradients([self], [one], parameters), strict=True
-    ):
+    for parameter, gradient in zip(parameters, gradients([self], [one], parameters), strict=True):
         cell = parameter.node.cell
         assert cell is not None
         value = np.array(gradient.numpy())

@@ -5,4 +5,12 @@ from .program import CompiledProgram, can_compile, program
 from .shuffle import shuffle
 from .threads import get_threads, set_threads
 
-__all__ = ["CompiledProgram", "can_compile", "compile", "get_threads", "program", "set_threads", "shuffle"]
+__all__ = [
+    "CompiledProgram",
+    "can_compile",
+    "compile",
+    "get_threads",
+    "program",
+    "set_threads",
+    "shuffle",
+]

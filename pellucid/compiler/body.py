@@ -188,9 +188,7 @@ class Body:
         """A vector from memory."""
         assert cursor.buffer is not None
         stride = cursor.strides[-1] if cursor.strides else 0
-        pointer = memory.address(
-            self.w, dtype, self.base(cursor.buffer), self.offset(cursor, at)
-        )
+        pointer = memory.address(self.w, dtype, self.base(cursor.buffer), self.offset(cursor, at))
         return memory.load(self.w, dtype, pointer, stride, at.valid, cursor.buffer.has_slack)
 
     def write_section(self, section: str, at: Position, wanted: View | None = None) -> str:
@@ -265,8 +263,9 @@ class Body:
     def _iota(self, cursor: Cursor, at: Position) -> str:
         w, int32 = self.w, np.dtype(np.int32)
         start = self.offset(cursor, at)
-        lanes = ", ".join(f"i32 {i * (cursor.strides[-1] if cursor.strides else 0)}"
-                          for i in range(LANES))
+        lanes = ", ".join(
+            f"i32 {i * (cursor.strides[-1] if cursor.strides else 0)}" for i in range(LANES)
+        )
         if isinstance(start, int):
             first = splat(int32, start)
         else:
@@ -328,7 +327,7 @@ def load_index(w: Writer, dtype: np.dtype, pointer: str) -> str:
 
 def neutral(dtype: np.dtype, combine: str) -> str:
     """What a reduction starts from, in every lane."""
-    if combine == "sum":
+    if combine == "sum" or dtype.kind == "b":
         return splat(dtype, 0)
     if dtype.kind == "f":
         return splat(dtype, -np.inf)

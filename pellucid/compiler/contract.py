@@ -35,9 +35,7 @@ SHORT_DEPTH = 8
 class Contraction:
     """Writes one contraction with what follows it."""
 
-    def __init__(
-        self, w: Writer, plan: Plan, kernel: Kernel, shared: bool, registers: int
-    ) -> None:
+    def __init__(self, w: Writer, plan: Plan, kernel: Kernel, shared: bool, registers: int) -> None:
         root = kernel.root
         assert root is not None
         self.w, self.plan, self.kernel, self.shared = w, plan, kernel, shared
@@ -65,8 +63,14 @@ class Contraction:
             size = t.rows * t.vectors * LANES
             self.w.line(f"%tile = alloca [{size} x {element(self.dtype)}], align 64")
         if total == 1:
-            self._tile([0] * len(self.batch), 0, 0, t.last_rows or t.rows,
-                       t.last_vectors or t.vectors, last_column=True)
+            self._tile(
+                [0] * len(self.batch),
+                0,
+                0,
+                t.last_rows or t.rows,
+                t.last_vectors or t.vectors,
+                last_column=True,
+            )
             return
         start, stop = share(self.w, total) if self.shared else ("0", str(total))
         with self.w.loop(start, stop) as loop:
@@ -111,8 +115,10 @@ class Contraction:
         return bool(at_right) or not self.tiling.last_vectors
 
     def _split(self, number: str | int, length: int) -> tuple[str | int, str | int]:
-        if length == 1 or isinstance(number, int):
-            return (0, number) if length == 1 else (number % length, number // length)
+        if length == 1:
+            return 0, number
+        if isinstance(number, int):
+            return number % length, number // length
         return (
             self.w.let(f"urem i64 {number}, {length}"),
             self.w.let(f"udiv i64 {number}, {length}"),

@@ -119,9 +119,9 @@ def _is_legal(plan: Plan, kernel: Kernel) -> bool:
         written[store.target.buffer].append(store)
     own = set(kernel.nodes)
     for read in plan.reads(kernel):
-        if read.view.buffer.owner in own:
-            if made_in(kernel, read.view, read.section) is None:
-                return False
+        is_own = read.view.buffer.owner in own
+        if is_own and made_in(kernel, read.view, read.section) is None:
+            return False
         for store in written.get(read.view.buffer, ()):
             at_place = (
                 read.view.buffer.role == "cell"

@@ -12,13 +12,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .ir import Writer, splat
+from pellucid.core.storage import LANES
+
+from .ir import Writer, element, splat, vector
 
 BOOL = np.dtype(bool)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
-_SAME_WIDTH = {FLOAT32: INT32, FLOAT64: INT64, INT32: FLOAT32, INT64: FLOAT64}
+_SAME_WIDTH: dict[np.dtype, np.dtype] = {
+    FLOAT32: INT32,
+    FLOAT64: INT64,
+    INT32: FLOAT32,
+    INT64: FLOAT64,
+}
 
 
 class Lanes:
@@ -89,8 +96,7 @@ class Lanes:
     def __neg__(self) -> Lanes:
         if self.dtype.kind != "f":
             return 0 - self
-        t = f"<16 x {'float' if self.dtype == FLOAT32 else 'double'}>"
-        return Lanes(self.w, self.dtype, self.w.let(f"fneg {t} {self.name}"))
+        return Lanes(self.w, self.dtype, self.w.let(f"fneg {vector(self.dtype)} {self.name}"))
 
     def _compare(self, floating: str, signed: str, unsigned: str, other: Lanes | float) -> Lanes:
         kind = self.dtype.kind
@@ -130,7 +136,17 @@ class Lanes:
         return Lanes(self.w, target, self.w.convert("bitcast", self.dtype, target, self.name))
 
     def convert(self, opcode: str, target: np.dtype) -> Lanes:
-        """The conversion instruction `fpext`, `sitofp`, ..."""
+        """The conversion instruction `fpext`, `sitofp`, ..., or the intrinsic `fptosi.sat`.
+
+        Out of range `fptosi` is undefined, `fptosi.sat` the nearest bound, and 0 for NaN.
+        """
+        if opcode.endswith(".sat"):
+            kinds = {"float": "f32", "double": "f64"}
+            into, of = element(target), kinds[element(self.dtype)]
+            function = f"@llvm.{opcode}.v{LANES}{into}.v{LANES}{of}"
+            signature = f"{vector(target)} {function}({vector(self.dtype)}"
+            self.w.declare(f"declare {signature})")
+            return Lanes(self.w, target, self.w.let(f"call {signature} {self.name})"))
         return Lanes(self.w, target, self.w.convert(opcode, self.dtype, target, self.name))
 
     def intrinsic(self, name: str, *others: Lanes | float) -> Lanes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import Any
 
@@ -12,11 +11,6 @@ from .target import Target
 
 _lock = threading.Lock()
 _ready: set[str] = set()
-
-RUN = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
-)
-
 
 def _initialize(target: Target, host: bool) -> None:
     with _lock:
@@ -62,9 +56,13 @@ class Code:
     Args:
         objects: object code, as `assemble` makes it.
         target: what it was made for.
+        description: what was said of it when it was made.
     """
 
-    def __init__(self, objects: bytes, target: Target) -> None:
+    def __init__(
+        self, objects: bytes, target: Target, description: dict[str, Any] | None = None
+    ) -> None:
+        self.description = description or {}
         machine = _target_machine(target, jit=True)
         empty = llvm.parse_assembly("")
         empty.triple = target.triple

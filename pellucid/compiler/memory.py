@@ -49,9 +49,7 @@ def spread(w: Writer, dtype: np.dtype, scalar: str) -> str:
     return w.let(f"shufflevector {t} {one}, {t} poison, <{LANES} x i32> zeroinitializer")
 
 
-def load(
-    w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int, roomy: bool
-) -> str:
+def load(w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int, roomy: bool) -> str:
     """A vector whose lanes lie `stride` elements apart."""
     if stride == 0:
         return spread(w, dtype, load_scalar(w, dtype, pointer))

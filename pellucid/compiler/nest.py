@@ -143,10 +143,14 @@ class Nest:
             for s in self.kernel.stores
             if self.kernel.store_section(s) == section
         )
-        return roomy_stores and all(
-            c.buffer is None or c.buffer.has_slack or c.strides[-1] == 0
-            for c in self.body.cursors()
-        ) and not any(node.name == "gather" for node in self.kernel.nodes)
+        return (
+            roomy_stores
+            and all(
+                c.buffer is None or c.buffer.has_slack or c.strides[-1] == 0
+                for c in self.body.cursors()
+            )
+            and not any(node.name == "gather" for node in self.kernel.nodes)
+        )
 
     # -- reductions ---------------------------------------------------------
 
@@ -267,4 +271,3 @@ def share(w: Writer, total: int) -> tuple[str, str]:
     following = w.let("add i64 %worker, 1")
     whole = w.let(f"mul i64 {following}, {total}")
     return low, w.let(f"udiv i64 {whole}, %workers")
-

@@ -36,7 +36,9 @@ def lower(computation: Computation, watch: Watch | None = None) -> Plan:
     return plan
 
 
-def to_text(computation: Computation, target: Target, watch: Watch | None = None) -> tuple[Plan, str]:
+def to_text(
+    computation: Computation, target: Target, watch: Watch | None = None
+) -> tuple[Plan, str]:
     """The plan, and the LLVM IR that carries it out."""
     plan = lower(computation, watch)
     return plan, render(plan, target)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import importlib.util
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +18,13 @@ from pellucid.core.storage import ALIGNMENT, Cell
 from . import cache
 from .threads import POOL, get_threads, meeting
 
-_code: dict[str, tuple[dict[str, Any], Any]] = {}
-_code_lock = threading.Lock()
+RUN = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
+)
+"""`run(table, worker, workers, steps, meeting)`; see `render`."""
+
+_loaded: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_loading = threading.Lock()
 
 
 def can_compile() -> bool:
@@ -33,23 +39,22 @@ def program(computation: Computation) -> Program:
     return CompiledProgram(computation) if can_compile() else ReferenceProgram(computation)
 
 
-def _compile(computation: Computation) -> tuple[dict[str, Any], Any]:
-    """Code for a computation and its description, from memory, from disk, or made now."""
+def _compile(computation: Computation) -> Any:
+    """Code for a computation: in memory as long as a program uses it, from disk, or made now."""
     from . import machine, target
 
     processor = target.current()
     name = cache.key(computation, processor)
-    with _code_lock:
-        if name in _code:
-            return _code[name]
-        stored = cache.read(name)
-        if stored is None:
-            stored = _make(computation, processor)
-            cache.write(name, *stored)
-        description, objects = stored
-        code = machine.Code(objects, processor)
-        _code[name] = description, code.function("run", machine.RUN)
-        return _code[name]
+    with _loading:
+        code = _loaded.get(name)
+        if code is None:
+            stored = cache.read(name)
+            if stored is None:
+                stored = _make(computation, processor)
+                cache.write(name, *stored)
+            code = machine.Code(stored[1], processor, stored[0])
+            _loaded[name] = code
+        return code
 
 
 def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], bytes]:
@@ -78,16 +83,16 @@ class CompiledProgram:
 
     def __init__(self, computation: Computation) -> None:
         self.computation = computation
-        description, self._function = _compile(computation)
+        self._code = _compile(computation)
+        self._function = self._code.function("run", RUN)
+        description = self._code.description
         self._lock = threading.Lock()
         self._shared: bool = description["shared"]
         self._meeting = meeting()
         self._memory = np.zeros(description["memory"] + ALIGNMENT, np.uint8)
         start = self._memory.ctypes.data
         start += -start % ALIGNMENT
-        self._cells = [
-            s if isinstance(s, Cell) else Cell(s) for s in cache.sources(computation)
-        ]
+        self._cells = [s if isinstance(s, Cell) else Cell(s) for s in cache.sources(computation)]
         slots = description["slots"]
         self._table = np.zeros(len(slots) + 1, np.int64)
         self._inputs: list[tuple[int, int]] = []
@@ -168,14 +173,3 @@ class CompiledProgram:
                     fits = fits and array.shape == node.shape
                 if not fits:
                     raise ValueError(f"{node} received an array {array.dtype}{array.shape}")
-
-
-@contextlib.contextmanager
-def cleared_memory():  # type: ignore[no-untyped-def]
-    """Within it nothing compiled before is found in memory (it may be on disk)."""
-    kept = dict(_code)
-    _code.clear()
-    try:
-        yield
-    finally:
-        _code.update(kept)

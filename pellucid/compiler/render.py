@@ -38,9 +38,7 @@ def render(plan: Plan, target: Target) -> str:
     return "\n".join([*sorted(declarations), BARRIER.replace("PAUSE", pause_text), *parts])
 
 
-def _kernel(
-    plan: Plan, kernel: Kernel, name: str, target: Target, declarations: set[str]
-) -> str:
+def _kernel(plan: Plan, kernel: Kernel, name: str, target: Target, declarations: set[str]) -> str:
     w = Writer()
     shared = kernel not in plan.serial
     if kernel.kind in ("map", "reduce"):

@@ -10,7 +10,7 @@ from pellucid.core.random import BLOCK, MULTIPLIERS, ROUNDS, WEYL
 from pellucid.core.storage import LANES
 
 from . import memory
-from .body import Body, Position, load_index
+from .body import Body, load_index
 from .ir import Writer, splat
 from .kernels import Kernel, Plan
 from .nest import share

@@ -46,9 +46,7 @@ def get_threads() -> int:
     if not wanted:
         return available_processors()
     if not wanted.isdecimal() or int(wanted) < 1:
-        raise ValueError(
-            f"PELLUCID_THREADS must be a whole number from 1, received {wanted!r}"
-        )
+        raise ValueError(f"PELLUCID_THREADS must be a whole number from 1, received {wanted!r}")
     return int(wanted)
 
 

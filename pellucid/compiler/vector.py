@@ -2,50 +2,31 @@
 
 `EMIT[name](writer, dtype, *operands, **attrs)` writes the instructions and
 returns the name of the result. `dtype` is that of the inputs, for `where` that
-of the two values. Booleans are vectors of i1. The transcendental functions are
-in `vectormath`, `vectortrig` and `vectorpower`; how values reach memory is the
-lowering's business.
+of the two values. A boolean is a vector of i1. The formulas of exp, log and
+their kin are in `vectormath`, `vectortrig` and `vectorpower`; how values reach
+memory, and what `iota`, `alias` and `stop_gradient` become, is the lowering's
+business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from . import vectormath, vectorpower, vectortrig
-from .ir import Writer, element, vector
+from .ir import Writer
 from .lanes import BOOL, Lanes, where
-
-EMIT: dict[str, Callable[..., str]] = {}
-"""For each elementwise primitive what writes it."""
 
 Formula = Callable[..., Lanes]
 
 
-def _row(name: str, formula: Formula, kinds: str) -> None:
-    """Add a row for operands of one dtype, of these NumPy kinds."""
-
-    def emit(w: Writer, dtype: np.dtype, *operands: str) -> str:
-        dtype = np.dtype(dtype)
-        if dtype.kind not in kinds:
-            raise TypeError(f"{name} has no form for {dtype.name}")
-        return formula(*(Lanes(w, dtype, operand) for operand in operands)).name
-
-    EMIT[name] = emit
-
-
-def _by_kind(**formulas: Formula) -> Formula:
-    """The formula for the first operand's kind: `b`, `i`, `u` or `f`, else `other`."""
-
-    def formula(x: Lanes, *others: Lanes) -> Lanes:
-        return formulas.get(x.dtype.kind, formulas.get("other"))(x, *others)
-
-    return formula
-
-
-def _itself(x: Lanes) -> Lanes:
+def _unchanged(x: Lanes) -> Lanes:
     return x
+
+
+def _intrinsic(name: str) -> Formula:
+    return lambda x, *others: x.intrinsic(name, *others)
 
 
 def _maximum(x: Lanes, y: Lanes) -> Lanes:
@@ -56,65 +37,65 @@ def _minimum(x: Lanes, y: Lanes) -> Lanes:
     return where(x.is_nan(), x, where(x < y, x, y))
 
 
+def _absolute(x: Lanes) -> Lanes:
+    return where(x < 0, -x, x)
+
+
 def _relu(x: Lanes) -> Lanes:
     return where(x <= 0, 0, x)  # NaN stays NaN
 
 
-def _absolute_integer(x: Lanes) -> Lanes:
-    return where(x < 0, -x, x)
+FORMULAS: Mapping[str, Mapping[str, Formula]] = {
+    "add": {"b": Lanes.__or__, "iuf": Lanes.__add__},
+    "subtract": {"iuf": Lanes.__sub__},
+    "multiply": {"b": Lanes.__and__, "iuf": Lanes.__mul__},
+    "divide": {"f": Lanes.__truediv__},
+    "power": {"f": vectorpower.power},
+    "maximum": {
+        "b": Lanes.__or__,
+        "i": _intrinsic("smax"),
+        "u": _intrinsic("umax"),
+        "f": _maximum,
+    },
+    "minimum": {
+        "b": Lanes.__and__,
+        "i": _intrinsic("smin"),
+        "u": _intrinsic("umin"),
+        "f": _minimum,
+    },
+    "negative": {"iuf": Lanes.__neg__},
+    "absolute": {"bu": _unchanged, "i": _absolute, "f": _intrinsic("fabs")},
+    "relu": {"bu": _unchanged, "if": _relu},
+    "floor": {"biu": _unchanged, "f": _intrinsic("floor")},
+    "less": {"biuf": Lanes.__lt__},
+    "less_equal": {"biuf": Lanes.__le__},
+    "equal": {"biuf": Lanes.equals},
+    "logical_and": {"b": Lanes.__and__},
+    "logical_or": {"b": Lanes.__or__},
+    "logical_not": {"b": Lanes.__invert__},
+    "sqrt": {"f": _intrinsic("sqrt")},
+    "exp": {"f": vectormath.exp},
+    "expm1": {"f": vectormath.expm1},
+    "log": {"f": vectormath.log},
+    "log1p": {"f": vectormath.log1p},
+    "sin": {"f": vectortrig.sin},
+    "cos": {"f": vectortrig.cos},
+    "tanh": {"f": vectormath.tanh},
+    "sigmoid": {"f": vectormath.sigmoid},
+    "erf": {"f": vectormath.erf},
+}
+"""For each primitive with operands of one dtype: NumPy kinds, and the formula for them."""
 
 
-_row("add", _by_kind(b=Lanes.__or__, other=Lanes.__add__), "biuf")
-_row("subtract", Lanes.__sub__, "iuf")
-_row("multiply", _by_kind(b=Lanes.__and__, other=Lanes.__mul__), "biuf")
-_row("divide", Lanes.__truediv__, "f")
-_row("power", vectorpower.power, "f")
-_row(
-    "maximum",
-    _by_kind(
-        b=Lanes.__or__,
-        i=lambda x, y: x.intrinsic("smax", y),
-        u=lambda x, y: x.intrinsic("umax", y),
-        f=_maximum,
-    ),
-    "biuf",
-)
-_row(
-    "minimum",
-    _by_kind(
-        b=Lanes.__and__,
-        i=lambda x, y: x.intrinsic("smin", y),
-        u=lambda x, y: x.intrinsic("umin", y),
-        f=_minimum,
-    ),
-    "biuf",
-)
-_row("negative", Lanes.__neg__, "iuf")
-_row(
-    "absolute",
-    _by_kind(b=_itself, i=_absolute_integer, u=_itself, f=lambda x: x.intrinsic("fabs")),
-    "biuf",
-)
-_row("relu", _by_kind(b=_itself, u=_itself, other=_relu), "biuf")
-_row("floor", _by_kind(f=lambda x: x.intrinsic("floor"), other=_itself), "biuf")
+def _row(name: str, formulas: Mapping[str, Formula]) -> Callable[..., str]:
+    def emit(w: Writer, dtype: np.dtype, *operands: str) -> str:
+        dtype = np.dtype(dtype)
+        for kinds, formula in formulas.items():
+            if dtype.kind in kinds:
+                return formula(*(Lanes(w, dtype, operand) for operand in operands)).name
+        raise TypeError(f"{name} expects operands of kind {'/'.join(formulas)}, received {dtype}")
 
-_row("less", Lanes.__lt__, "biuf")
-_row("less_equal", Lanes.__le__, "biuf")
-_row("equal", Lanes.equals, "biuf")
-_row("logical_and", Lanes.__and__, "b")
-_row("logical_or", Lanes.__or__, "b")
-_row("logical_not", Lanes.__invert__, "b")
-
-_row("sqrt", lambda x: x.intrinsic("sqrt"), "f")
-_row("exp", vectormath.exp, "f")
-_row("expm1", vectormath.expm1, "f")
-_row("log", vectormath.log, "f")
-_row("log1p", vectormath.log1p, "f")
-_row("sin", vectortrig.sin, "f")
-_row("cos", vectortrig.cos, "f")
-_row("tanh", vectormath.tanh, "f")
-_row("sigmoid", vectormath.sigmoid, "f")
-_row("erf", vectormath.erf, "f")
+    return emit
 
 
 def _where(w: Writer, dtype: np.dtype, condition: str, x: str, y: str) -> str:
@@ -122,37 +103,33 @@ def _where(w: Writer, dtype: np.dtype, condition: str, x: str, y: str) -> str:
 
 
 def _cast(w: Writer, source: np.dtype, x: str, *, dtype: np.dtype | str) -> str:
-    source, target = np.dtype(source), np.dtype(dtype)
-    if source == target:
+    """To a boolean: is not 0. From floating to integer: truncation."""
+    value, target = Lanes(w, source, x), np.dtype(dtype)
+    if value.dtype == target:
         return x
     if target == BOOL:
-        return Lanes(w, source, x).differs(0).name
-    if source.kind == "f" and target.kind in "iu":
-        return _to_integer(w, source, target, x)
-    narrow, wide = sorted((source, target), key=lambda d: d.itemsize)
-    growing = target == wide
-    if source.kind == "f":
-        opcode = "fpext" if growing else "fptrunc"
-    elif target.kind == "f":
-        opcode = "sitofp" if source.kind == "i" else "uitofp"
-    elif narrow.itemsize == wide.itemsize:
-        return x  # int32 and uint32 are one type
-    elif growing:
-        opcode = "sext" if source.kind == "i" else "zext"
-    else:
-        opcode = "trunc"
-    return w.convert(opcode, source, target, x)
+        return value.differs(0).name
+    opcode = _conversion(value.dtype, target)
+    return value.convert(opcode, target).name if opcode else x
 
 
-def _to_integer(w: Writer, source: np.dtype, target: np.dtype, x: str) -> str:
-    """Truncation; out of range the nearest bound and 0 for NaN, on every processor."""
-    name = "fptosi" if target.kind == "i" else "fptoui"
-    kinds = {"float": "f32", "double": "f64"}
-    into = f"v16{element(target)}"
-    function = f"@llvm.{name}.sat.{into}.v16{kinds[element(source)]}"
-    w.declare(f"declare {vector(target)} {function}({vector(source)})")
-    return w.let(f"call {vector(target)} {function}({vector(source)} {x})")
+def _conversion(source: np.dtype, target: np.dtype) -> str:
+    """The instruction that casts; "" between int32 and uint32, which are one type."""
+    kinds = source.kind + target.kind
+    if kinds in ("fi", "fu"):
+        return "fptosi.sat" if target.kind == "i" else "fptoui.sat"
+    if target.kind == "f" and source.kind != "f":
+        return "sitofp" if source.kind == "i" else "uitofp"
+    if source.itemsize == target.itemsize:
+        return ""
+    if target.itemsize < source.itemsize:
+        return "fptrunc" if kinds == "ff" else "trunc"
+    return {"f": "fpext", "i": "sext"}.get(source.kind, "zext")
 
 
-EMIT["where"] = _where
-EMIT["cast"] = _cast
+EMIT: Mapping[str, Callable[..., str]] = {
+    **{name: _row(name, formulas) for name, formulas in FORMULAS.items()},
+    "where": _where,
+    "cast": _cast,
+}
+"""What writes each elementwise primitive."""

@@ -6,9 +6,10 @@ our own, no branch, no call, nothing fused but where `fma` says so. Each is
 written once for float32 and float64; what differs stands in `floats`. Sine and
 cosine are in `vectortrig`, powers in `vectorpower`.
 
-No result is off by more than 2 units in the last place. How it goes: an
-argument is cut into a whole number n and a remainder r small enough for a
-polynomial; n goes into the exponent, by integer operations.
+The largest errors found are 1.7 units in the last place (exp and log: 0.9), and
+2.04 for expm1 in float64. How it goes: an argument is cut into a whole number n
+and a remainder r small enough for a polynomial; n goes into the exponent, by
+integer operations.
 """
 
 from __future__ import annotations

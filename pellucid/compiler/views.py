@@ -8,6 +8,7 @@ of views; only a reshape that padding or strides prevent needs a copy.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,8 +100,8 @@ class View:
 
     def through(self, node: Node) -> View | None:
         """This view further seen through a view primitive; None if that needs a copy."""
-        step = VIEW_RULES[node.name]
-        return step(self, **dict(node.attrs))
+        rule = VIEW_RULES[node.name]
+        return rule(self, **dict(node.attrs))
 
 
 def squeeze(shape: Shape) -> Shape:
@@ -170,7 +171,7 @@ def _reshape(v: View, shape: Shape) -> View | None:
     return View(v.buffer, v.offset, shape, tuple(strides))
 
 
-VIEW_RULES = {
+VIEW_RULES: dict[str, Callable[..., View | None]] = {
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_to": _broadcast,

@@ -43,10 +43,12 @@ def _zeros(like: Any) -> Any:
 
 
 def unary(name: str, reference: Any, vjp: Any, rule: Any = _same) -> None:
+    """A row with one input."""
     define(name, "elementwise", rule, reference, (vjp,))
 
 
 def binary(name: str, reference: Any, vjp_x: Any, vjp_y: Any, rule: Any = _same) -> None:
+    """A row with two inputs."""
     define(name, "elementwise", rule, reference, (vjp_x, vjp_y))
 
 

@@ -15,6 +15,7 @@ from .tensor import (
     cast,
     exp,
     log,
+    log1p,
     max,
     maximum,
     mean,
@@ -96,10 +97,9 @@ def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
 
 def softplus(x: Any) -> Tensor:
     """ln(1 + e ** x), safe for large x."""
-    from .tensor import absolute, log1p, relu
-
     x = tensor(x)
-    return relu(x) + log1p(exp(-absolute(x)))
+    positive = x >= 0.0  # not an absolute value, whose derivative at 0 is 0: this one's is 1/2
+    return where(positive, x, 0.0) + log1p(exp(where(positive, -x, x)))
 
 
 def one_hot(index: Any, classes: int, dtype: Any = np.float32) -> Tensor:

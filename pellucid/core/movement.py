@@ -6,7 +6,6 @@ compiled unless a copy is unavoidable.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -79,9 +78,7 @@ def _slices(start: Shape, stop: Shape, step: Shape) -> tuple[slice, ...]:
 
 def _slice_vjp(g: Tensor, ans: Tensor, x: Tensor, start: Shape, stop: Shape, step: Shape) -> Tensor:
     spread = [(n - 1) * s + 1 if n else 0 for n, s in zip(g.shape, step, strict=True)]
-    after = tuple(
-        n - a - w for n, a, w in zip(x.shape, start, spread, strict=True)
-    )
+    after = tuple(n - a - w for n, a, w in zip(x.shape, start, spread, strict=True))
     return pad(g, start, after, tuple(s - 1 for s in step))
 
 
@@ -179,9 +176,7 @@ def _concatenate_vjp(i: int) -> Any:
     def vjp(g: Tensor, ans: Tensor, *xs: Tensor, axis: int) -> Tensor:
         offset = int(np.sum([x.shape[axis] for x in xs[:i]], dtype=np.int64))
         start = tuple(offset if a == axis else 0 for a in range(g.ndim))
-        stop = tuple(
-            offset + xs[i].shape[axis] if a == axis else n for a, n in enumerate(g.shape)
-        )
+        stop = tuple(offset + xs[i].shape[axis] if a == axis else n for a, n in enumerate(g.shape))
         return apply("slice", g, start=start, stop=stop, step=(1,) * g.ndim)
 
     return vjp
@@ -199,7 +194,7 @@ define(
 def _gather_rule(x: Node, index: Node) -> Rule:
     if not x.shape or index.dtype.kind not in "iu":
         raise ValueError(f"gather needs rows and whole-number indices, received {x}, {index}")
-    if x.shape[0] == 0 and math.prod(index.shape):
+    if x.shape[0] == 0 and 0 not in index.shape:
         raise ValueError("cannot take rows from a tensor that has none")
     return index.shape + x.shape[1:], x.dtype
 
@@ -275,5 +270,8 @@ define(
     "contraction",
     _matmul_rule,
     np.matmul,
-    (lambda g, ans, x, y: apply("matmul", g, _swap(y)), lambda g, ans, x, y: apply("matmul", _swap(x), g)),
+    (
+        lambda g, ans, x, y: apply("matmul", g, _swap(y)),
+        lambda g, ans, x, y: apply("matmul", _swap(x), g),
+    ),
 )

@@ -101,6 +101,14 @@ class Node:
         """The attribute of that name."""
         return dict(self.attrs)[key]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the value, and forget what it was computed from."""
+        if self.cell is not None:
+            return leaf, (self.cell,)
+        if self.value is None:
+            raise TypeError("a tensor of a traced function has no value to copy or pickle")
+        return constant, (self.value,)
+
     def __repr__(self) -> str:
         attrs = "".join(f" {key}={value}" for key, value in self.attrs)
         return f"<{self.name}{attrs} {self.dtype.name}{list(self.shape)}>"

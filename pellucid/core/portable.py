@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_LN2_HIGH = 0.6931471803691238  # ends in 32 zero bits, so that its product with an exponent is exact
+_LN2_HIGH = 0.6931471803691238  # ends in zero bits: its product with an exponent is exact
 _LN2_LOW = 1.9082149292705877e-10
 _SQRT_HALF = 0.7071067811865476
 
@@ -126,9 +126,7 @@ def normal_quantile(p: np.ndarray) -> np.ndarray:
     return np.where(np.abs(q) <= 0.425, center, np.where(q < 0.0, -far, far))
 
 
-def _ratio(
-    coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: np.ndarray
-) -> np.ndarray:
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: np.ndarray) -> np.ndarray:
     above, below = (np.full_like(r, c[0]) for c in coefficients)
     for a, b in zip(coefficients[0][1:], coefficients[1][1:], strict=True):
         above = above * r + a

@@ -7,6 +7,8 @@ NumPy sees ordinary (strided) arrays.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 LANES = 16
@@ -90,6 +92,10 @@ class Cell:
         self.tracked = tracked
         self.grad: np.ndarray | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles get storage of their own: an array copied by itself is not padded."""
+        return _restored, (np.array(self.value), self.name, self.role, self.tracked)
+
     def assign(self, value: np.ndarray) -> None:
         """Copy a value of the same shape into this cell's storage."""
         value = np.asarray(value)
@@ -99,3 +105,7 @@ class Cell:
                 f"received a value of shape {value.shape}"
             )
         self.value[...] = value
+
+
+def _restored(value: np.ndarray, name: str, role: str, tracked: bool) -> Cell:
+    return Cell(value, name=name, role=role, tracked=tracked)

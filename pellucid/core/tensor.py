@@ -17,9 +17,7 @@ from . import node as graph
 from .node import Node
 from .storage import Cell
 
-DTYPES = tuple(
-    map(np.dtype, ("bool", "int32", "int64", "uint32", "float32", "float64"))
-)
+DTYPES = tuple(map(np.dtype, ("bool", "int32", "int64", "uint32", "float32", "float64")))
 
 Axis = int | Sequence[int] | None
 
@@ -86,7 +84,7 @@ class Tensor:
         return math.prod(self.node.shape)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
+    def T(self) -> Tensor:
         """The tensor with its axes in reverse order."""
         return transpose(self)
 
@@ -268,7 +266,7 @@ def as_array(value: Any) -> np.ndarray:
     if array.dtype == np.float64 and not given:
         array = array.astype(np.float32)
     elif array.dtype == np.int64 and not given and array.size:
-        small = -(2**31) <= array.min() and array.max() < 2**31
+        small = bool((array >= -(2**31)).all() and (array < 2**31).all())
         array = array.astype(np.int32) if small else array
     return array.astype(supported_dtype(array.dtype), copy=False)
 
@@ -329,7 +327,7 @@ def apply(primitive: str, *inputs: Tensor, **attrs: Any) -> Tensor:
 
 
 def promote(*dtypes: np.dtype) -> np.dtype:
-    """The dtype in which values of these dtypes meet: floating before integer, wide before narrow."""
+    """The dtype in which values meet: floating before integer, wide before narrow."""
     floats = [d for d in dtypes if d.kind == "f"]
     return np.result_type(*(floats or dtypes))
 

@@ -1,0 +1,28 @@
+"""The command line: `pellucid train`, `pellucid predict`, `pellucid evaluate`.
+
+`main` is the group; each command is one module. `data` reads what a command is
+given, `recipe` holds what a model file needs besides the model.
+"""
+
+from __future__ import annotations
+
+import click
+
+import pellucid
+
+from .evaluate import evaluate
+from .predict import predict
+from .train import train
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(pellucid.__version__, prog_name="pellucid")
+def main() -> None:
+    """Neural networks you can see through, trained at native speed.
+
+    Try: pellucid train
+    """
+
+
+for _command in (train, predict, evaluate):
+    main.add_command(_command)

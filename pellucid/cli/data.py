@@ -1,0 +1,164 @@
+"""What a command is given to learn from: digits, a CSV file, an archive, or IDX files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+
+from pellucid.train import datasets, tables
+from pellucid.train.tables import DataError
+
+DIGITS = "digits"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from, as the options of a command say it.
+
+    Attributes:
+        data: "digits", or the path of a CSV file or an archive.
+        target: column (or array of an archive) to predict.
+        drop: columns to leave out.
+        images: IDX file of inputs.
+        labels: IDX file of their classes.
+    """
+
+    data: str | None = None
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    images: str | None = None
+    labels: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was read, before it is scaled.
+
+    Attributes:
+        X: inputs (rows, ...).
+        targets: texts of a CSV column, or numbers; None where there are none.
+        features: names of the columns of X, if they have names.
+        name: what to call it in messages.
+        test: rows to test on that come with it.
+    """
+
+    X: np.ndarray
+    targets: Any
+    features: tuple[str, ...] = ()
+    name: str = ""
+    test: Rows | None = field(default=None, repr=False)
+
+    def take(self, numbers: np.ndarray) -> Rows:
+        """Some of the rows, by number."""
+        targets = self.targets
+        if isinstance(targets, list):
+            targets = [targets[i] for i in numbers.tolist()]
+        elif targets is not None:
+            targets = targets[numbers]
+        return replace(self, X=self.X[numbers], targets=targets, test=None)
+
+
+def data_options(command: F) -> F:
+    """The argument and the options that say where rows come from."""
+    for option in (
+        click.option("--labels", metavar="FILE", help="IDX file of their classes."),
+        click.option("--images", metavar="FILE", help="IDX file of inputs, gzip or not."),
+        click.option("--drop", metavar="COLUMNS", help="CSV columns to leave out: id,name."),
+        click.option("--target", metavar="COLUMN", help="CSV column to predict."),
+        click.argument("data", required=False),
+    ):
+        command = option(command)
+    return command
+
+
+def source_of(
+    data: str | None,
+    target: str | None = None,
+    drop: str | None = None,
+    images: str | None = None,
+    labels: str | None = None,
+) -> Source:
+    """The source that the options name; "digits" if they name none.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
+    if images is not None and data is not None:
+        raise click.UsageError("give either DATA or --images, not both")
+    if labels is not None and images is None:
+        raise click.UsageError("--labels needs --images")
+    left_out = tuple(name.strip() for name in (drop or "").split(",") if name.strip())
+    if data is None and images is None:
+        data = DIGITS
+    return Source(data, target, left_out, images, labels)
+
+
+def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool = False) -> Rows:
+    """The rows of a source.
+
+    Args:
+        source: where they come from.
+        features: names of the columns wanted, by default all.
+        test: read the rows to test on, where a source has such.
+
+    Raises:
+        DataError: a file is missing, damaged, or does not hold what is needed.
+    """
+    if source.images is not None:
+        return _read_images(source)
+    assert source.data is not None
+    if source.data == DIGITS:
+        digits = datasets.load_digits()
+        held_out = Rows(digits.X_test, digits.y_test, name="the held-out digits")
+        return held_out if test else Rows(digits.X, digits.y, name=DIGITS, test=held_out)
+    kind = Path(source.data).suffix.lower()
+    if kind == ".npz":
+        return _read_archive(source, test)
+    if kind in (".gz", ".idx", ".ubyte") or source.data.endswith(("-ubyte", "-idx")):
+        raise DataError(f"{source.data} looks like an IDX file: give it with --images")
+    if kind == ".safetensors":
+        raise DataError(f"{source.data} is a model file, expected data to read")
+    table = tables.read_csv(source.data, source.target, features, source.drop)
+    return Rows(table.X, table.target, table.features, name=source.data)
+
+
+def _read_images(source: Source) -> Rows:
+    X = datasets.read_idx(source.images or "")
+    if X.ndim < 2:
+        raise DataError(f"{source.images} has shape {X.shape}: expected images, are these labels?")
+    y = None
+    if source.labels is not None:
+        y = datasets.read_idx(source.labels)
+        if y.shape != X.shape[:1]:
+            raise DataError(
+                f"{source.labels} has shape {y.shape}, expected one label for each of the "
+                f"{len(X)} images in {source.images}"
+            )
+    return Rows(X, y, name=source.images or "")
+
+
+def _read_archive(source: Source, test: bool) -> Rows:
+    path = source.data or ""
+    if not test:
+        X, y = datasets.read_npz(path, source.target)
+        held_out = None
+        if datasets.has_test_rows(path):
+            held_out = _read_archive(source, test=True)
+        return Rows(_as_rows(X, path), y, name=path, test=held_out)
+    if datasets.has_test_rows(path):
+        X, y = datasets.read_npz(path, test=True)
+        return Rows(_as_rows(X, path), y, name=f"the test rows of {path}")
+    return _read_archive(source, test=False)
+
+
+def _as_rows(X: np.ndarray, path: str) -> np.ndarray:
+    if X.ndim == 0:
+        raise DataError(f"{path} holds a single number as its inputs, expected rows")
+    return X.reshape(-1, 1) if X.ndim == 1 else X

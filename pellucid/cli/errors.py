@@ -1,0 +1,18 @@
+"""Errors as one sentence on the terminal, without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Within it the library's errors end the command with their message and exit code 1."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, OSError, MemoryError, ImportError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise click.ClickException(text) from None

@@ -1,0 +1,41 @@
+"""`pellucid evaluate`: how good a model is on known rows."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pellucid import io
+
+from .data import data_options, read, source_of
+from .errors import plainly
+from .recipe import Recipe
+from .score import describe, score
+
+
+@click.command()
+@click.argument("model")
+@data_options
+@click.option("--json", "as_json", is_flag=True, help="Write the figures as JSON.")
+def evaluate(
+    model: str,
+    data: str | None,
+    target: str | None,
+    drop: str | None,
+    images: str | None,
+    labels: str | None,
+    as_json: bool,
+) -> None:
+    """Measure MODEL on the rows of DATA, whose targets are known.
+
+    DATA is as for train; for "digits", and archives that have such, the rows held out
+    to test on.
+    """
+    source = source_of(data, target, drop, images, labels)
+    with plainly():
+        found, extra = io.read_model(model)
+        recipe = Recipe.from_extra(extra, model)
+        rows = read(source, features=recipe.features or None, test=True)
+        figures = score(found, recipe, rows)
+    click.echo(json.dumps(figures) if as_json else describe(figures))

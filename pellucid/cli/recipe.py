@@ -1,0 +1,232 @@
+"""What a model file needs besides the model: how rows become inputs, and outputs answers.
+
+It is learned from the training rows, stored as plain JSON in the model file, and
+checked when it is read again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from pellucid.io import ModelFileError
+from pellucid.train import checks, tables
+from pellucid.train.tables import DataError, Scaling
+
+from .data import Rows
+
+CLASSES, QUANTITIES = "classification", "regression"
+
+_MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How rows become inputs, and outputs answers.
+
+    Attributes:
+        input_shape: of one row.
+        labels: names of the classes, in the order of the outputs; empty for quantities.
+        features: names of the columns.
+        divide: what every input is divided by (255 for bytes).
+        mean: taken off each column; empty where columns are not scaled.
+        std: each column is divided by this.
+        target_mean: taken off each quantity to predict.
+        target_std: each quantity is divided by this.
+    """
+
+    input_shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    divide: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    target_mean: tuple[float, ...] = ()
+    target_std: tuple[float, ...] = ()
+
+    @classmethod
+    def learn(cls, rows: Rows, task: str | None = None) -> Recipe:
+        """The recipe that suits rows to train on.
+
+        Args:
+            rows: inputs and targets.
+            task: "classification" or "regression"; by default classes are words and
+                whole numbers, quantities numbers with a decimal point.
+
+        Raises:
+            DataError: there are no targets, or not what the task needs.
+        """
+        X = checks.numeric(rows.X, rows.name)
+        if rows.targets is None:
+            raise DataError(
+                f"{rows.name} has no targets to learn from: name the column with --target, or the "
+                "file with --labels"
+            )
+        mean: tuple[float, ...] = ()
+        std: tuple[float, ...] = ()
+        if rows.features:
+            scaling = Scaling.of(X)
+            mean, std = tuple(scaling.mean.tolist()), tuple(scaling.std.tolist())
+        shared = {
+            "input_shape": X.shape[1:],
+            "features": rows.features,
+            "divide": 255.0 if X.dtype == np.uint8 else 1.0,
+            "mean": mean,
+            "std": std,
+        }
+        labels = None if task == QUANTITIES else _labels(rows.targets, task)
+        if labels is not None:
+            if len(labels) < 2:
+                raise DataError(f"{rows.name} has only the class {labels[0]}: nothing to tell apart")
+            if len(labels) > _MOST_CLASSES:
+                raise DataError(
+                    f"{rows.name} has {len(labels):,} classes; for quantities use --task regression"
+                )
+            return cls(labels=labels, **shared)
+        scaling = Scaling.of(_values(rows))
+        return cls(
+            target_mean=tuple(scaling.mean.tolist()),
+            target_std=tuple(scaling.std.tolist()),
+            **shared,
+        )
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a model needs."""
+        return len(self.labels) or len(self.target_mean)
+
+    def inputs(self, rows: Rows) -> np.ndarray:
+        """Rows as a model takes them, float32.
+
+        Raises:
+            DataError: they have another shape than the rows learned from.
+        """
+        X = checks.numeric(rows.X, rows.name)
+        if len(X) == 0:
+            raise DataError(f"{rows.name} has no rows")
+        if X.shape[1:] != self.input_shape:
+            raise DataError(
+                f"{rows.name} has rows of shape {X.shape[1:]}, the model takes {self.input_shape}"
+            )
+        if self.mean:
+            X = Scaling(np.array(self.mean), np.array(self.std)).apply(X)
+        converted = X.astype(np.float32)
+        if self.divide != 1.0:
+            converted /= np.float32(self.divide)
+        checks.finite(converted, rows.name, X)
+        return converted
+
+    def targets(self, rows: Rows) -> np.ndarray:
+        """Targets as a loss takes them: class numbers, or scaled quantities.
+
+        Raises:
+            DataError: there are none, or one is not known.
+        """
+        if rows.targets is None:
+            raise DataError(
+                f"{rows.name} has no targets: name the column with --target, or the file with "
+                "--labels"
+            )
+        if self.labels:
+            return tables.indices_of(_texts(rows.targets), self.labels, rows.name)
+        values = _values(rows)
+        if values.shape[1] != self.outputs:
+            raise DataError(
+                f"{rows.name} has {values.shape[1]} targets a row, the model predicts {self.outputs}"
+            )
+        return Scaling(np.array(self.target_mean), np.array(self.target_std)).apply(values)
+
+    def quantities(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs of a model as quantities in their own units, float64 (rows, outputs)."""
+        exact = outputs.astype(np.float64).reshape(len(outputs), -1)
+        return exact * np.array(self.target_std) + np.array(self.target_mean)
+
+    def to_extra(self) -> dict[str, Any]:
+        """The recipe as JSON values."""
+        return {"recipe": asdict(self)}
+
+    @classmethod
+    def from_extra(cls, extra: dict[str, Any], path: Any) -> Recipe:
+        """The recipe in a model file.
+
+        Raises:
+            ModelFileError: there is none, or it is damaged.
+        """
+        found = extra.get("recipe")
+        if not isinstance(found, dict):
+            raise ModelFileError(
+                f"{path} holds a model without a recipe for its data; use it from Python, with "
+                "pe.load"
+            )
+        try:
+            recipe = cls(**{f.name: _typed(f.name, found[f.name]) for f in fields(cls)})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{path} is damaged: its recipe lacks a sound {error}") from None
+        same_length = len(recipe.mean) == len(recipe.std) and len(recipe.target_mean) == len(
+            recipe.target_std
+        )
+        if not same_length or not recipe.outputs:
+            raise ModelFileError(f"{path} is damaged: its recipe contradicts itself")
+        return recipe
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A field of a recipe as read from a file."""
+    if name == "divide":
+        value = [value]
+    if not isinstance(value, list):
+        raise ValueError(name)
+    kind: Any = {"labels": str, "features": str, "input_shape": int}.get(name, (int, float))
+    positive = name in ("divide", "std", "target_std", "input_shape")
+    for item in value:
+        if not isinstance(item, kind) or isinstance(item, bool):
+            raise ValueError(name)
+        if not isinstance(item, str) and (not math.isfinite(item) or (positive and item <= 0)):
+            raise ValueError(name)
+    return value[0] if name == "divide" else tuple(value)
+
+
+def _labels(targets: Any, task: str | None) -> tuple[str, ...] | None:
+    """The classes among targets; None if they are quantities."""
+    if isinstance(targets, list):
+        found = tables.classes_of(targets)
+        return tuple(sorted(set(targets))) if found is None and task == CLASSES else found
+    array = checks.numeric(targets, "the targets")
+    whole = array.dtype.kind in "biu" or (task == CLASSES and bool((array == np.floor(array)).all()))
+    if not whole and not _is_one_hot(array):
+        if task == CLASSES:
+            raise DataError("classes must be whole numbers or words, received fractions")
+        return None
+    return tables.classes_of(_texts(array))
+
+
+def _texts(targets: Any) -> list[str]:
+    """Targets that are classes, as texts."""
+    if isinstance(targets, list):
+        return targets
+    array = checks.numeric(targets, "the targets")
+    if _is_one_hot(array):
+        array = array.argmax(axis=1)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(f"classes must be one number per row, received shape {array.shape}")
+    return [str(int(value)) for value in array.tolist()]
+
+
+def _is_one_hot(array: np.ndarray) -> bool:
+    if array.ndim != 2 or array.shape[1] < 2:
+        return False
+    return bool(((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
+
+
+def _values(rows: Rows) -> np.ndarray:
+    """Targets that are quantities, float64 (rows, outputs)."""
+    if isinstance(rows.targets, list):
+        return tables.numbers_of(rows.targets, "target", rows.name).reshape(-1, 1)
+    array = checks.numeric(rows.targets, f"the targets of {rows.name}").astype(np.float64)
+    checks.finite(array, f"the targets of {rows.name}")
+    return array.reshape(len(array), -1)

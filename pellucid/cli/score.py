@@ -1,0 +1,52 @@
+"""How good a model is on rows with known targets, in words and figures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid import nn
+from pellucid.train import evaluate
+
+from .data import Rows
+from .recipe import Recipe
+
+
+def score(model: nn.Module, recipe: Recipe, rows: Rows) -> dict[str, float]:
+    """Figures of a model on rows.
+
+    Args:
+        model: the model.
+        recipe: its recipe.
+        rows: inputs and targets.
+
+    Returns:
+        `rows`; for classes `loss`, `accuracy` and `correct`; for quantities, in their own
+        units, `rmse` (the root of the mean squared error), `mae` (the mean absolute
+        error) and `r2` (the share of the variance that is explained).
+    """
+    X, y = recipe.inputs(rows), recipe.targets(rows)
+    if recipe.labels:
+        found = evaluate(model, X, y)
+        return {"rows": len(X), **found, "correct": round(found["accuracy"] * len(X))}
+    true, guessed = recipe.quantities(y), recipe.quantities(model.predict(X))
+    apart = guessed - true
+    spread = float(((true - true.mean(axis=0)) ** 2).sum())
+    return {
+        "rows": len(X),
+        "rmse": float(np.sqrt((apart**2).mean())),
+        "mae": float(np.abs(apart).mean()),
+        "r2": 1.0 - float((apart**2).sum()) / spread if spread else 0.0,
+    }
+
+
+def describe(figures: dict[str, float]) -> str:
+    """Figures as a line."""
+    if "accuracy" in figures:
+        return (
+            f"{figures['accuracy']:.2%} right ({figures['correct']:,} of {figures['rows']:,}), "
+            f"loss {figures['loss']:.4f}"
+        )
+    return (
+        f"typical error (RMSE) {figures['rmse']:.5g}, mean absolute error {figures['mae']:.5g}, "
+        f"R2 {figures['r2']:.4f} on {figures['rows']:,} rows"
+    )

@@ -1,0 +1,37 @@
+"""Layers, losses and initial values. Uses `core` only; never knows the compiler.
+
+`module` is read first; a layer is one short file; activations, initializers and
+losses are tables.
+"""
+
+from . import initializers, losses
+from .activations import (
+    ACTIVATIONS,
+    Activation,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    leaky_relu,
+)
+from .build import LAYERS, ArchitectureError, build
+from .described import CannotSaveError
+from .dropout import Dropout
+from .flatten import Flatten
+from .initializers import INITIALIZERS, Initializer
+from .linear import Linear
+from .losses import (
+    LOSSES,
+    Loss,
+    as_loss,
+    binary_cross_entropy_with_logits,
+    check_weights,
+    cross_entropy,
+    mean_squared_error,
+)
+from .mode import Call, collect_updates, is_training, training_mode, watch_calls
+from .module import LayerError, Module, functional_call, state
+from .sequential import Sequential
+from .summary import Summary, summarize
+from .targets import check_finite

@@ -1,0 +1,190 @@
+"""What `fit`, `predict` and `evaluate` accept, and one clear sentence for what they do not.
+
+Each check says what was expected, what was received, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pellucid import nn
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is not a model."""
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise TypeError(
+            f"expected a model, received the class {model.__name__}; make one: {model.__name__}(...)"
+        )
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a model (an nn.Module), received {type(model).__name__}")
+
+
+def whole_number(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least so much."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | np.integer)
+        or value < least
+    ):
+        raise ValueError(f"{name} must be a whole number of at least {least}, received {value!r}")
+    return int(value)
+
+
+def fraction(value: Any, name: str) -> float:
+    """A number above 0 and below 1."""
+    if isinstance(value, bool) or not isinstance(value, float | np.floating) or not 0 < value < 1:
+        raise ValueError(f"{name} must lie between 0 and 1, received {value!r}")
+    return float(value)
+
+
+def numeric(values: Any, name: str) -> np.ndarray:
+    """An array of numbers, whatever it was given as.
+
+    Raises:
+        TypeError: it holds texts, objects, dates or complex numbers.
+        ValueError: its rows have different lengths.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(f"the rows of {name} have different lengths: {error}") from None
+    if array.dtype.kind in "OUSTMmcV":
+        what = {"O": "objects", "M": "dates", "m": "durations", "c": "complex numbers"}.get(
+            array.dtype.kind, "texts" if array.dtype.kind in "UST" else "records"
+        )
+        raise TypeError(
+            f"{name} must be an array of numbers, received {what} (dtype {array.dtype}); "
+            "code categories as numbers, and convert with np.asarray(..., dtype='float32')"
+        )
+    return array
+
+
+def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
+    """Rows for a model: C-contiguous, of the model's dtype, every number finite.
+
+    Args:
+        values: numbers (rows, ...).
+        dtype: the model's.
+        name: what to call them in messages.
+
+    Returns:
+        The array itself where it is as it should be, else a copy.
+    """
+    array = numeric(values, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have one row per example, received the single number {array}")
+    if array.ndim == 1:
+        raise ValueError(
+            f"{name} must have one row per example and at least one column, received shape "
+            f"{array.shape}; use {name}.reshape(-1, 1) for one feature, "
+            f"{name}.reshape(1, -1) for one example"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: received shape {array.shape}, expected at least one row")
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype)
+    finite(converted, name, array)
+    return converted
+
+
+def finite(array: np.ndarray, name: str, given: np.ndarray | None = None) -> None:
+    """Refuse NaN and infinity, naming the first place.
+
+    Args:
+        array: what to look at.
+        name: what to call it.
+        given: the array before conversion, for the message.
+    """
+    if array.dtype.kind != "f":
+        return
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):  # one pass, no copy; a sum that overflows is looked at below
+            return
+    at = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
+    if np.isfinite(array[at]):
+        return
+    place = f"row {at[0]}"
+    if array.ndim == 2:
+        place += f", column {at[1]}"
+    elif array.ndim > 2:
+        place += f", index {tuple(int(i) for i in at)}"
+    original = array[at] if given is None else given[at]
+    if np.isfinite(original):
+        raise ValueError(
+            f"{name} has {original!s} at {place} (counted from 0), too large for "
+            f"{array.dtype}; scale it down first"
+        )
+    what = "NaN" if math.isnan(original) else "infinity"
+    raise ValueError(
+        f"{name} has {what} at {place} (counted from 0); expected finite numbers: fill it in, "
+        "or leave the row out"
+    )
+
+
+def same_length(X: np.ndarray, y: np.ndarray, x_name: str = "X", y_name: str = "y") -> None:
+    """Refuse targets that do not go with the rows."""
+    if y.ndim == 0 or len(X) != len(y):
+        received = "a single number" if y.ndim == 0 else f"{len(y)} rows"
+        raise ValueError(
+            f"{x_name} and {y_name} must have one row per example: {x_name} has {len(X)} rows, "
+            f"{y_name} {received}"
+        )
+
+
+def weights(values: Any, rows: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
+    """One weight per row: finite, not negative, not all zero.
+
+    Args:
+        values: numbers (rows,).
+        rows: how many are expected.
+        dtype: the model's.
+        name: what to call them in messages.
+    """
+    array = numeric(values, name)
+    if array.shape != (rows,):
+        raise ValueError(f"{name} must have shape ({rows},), one per row, received {array.shape}")
+    converted = np.ascontiguousarray(array, dtype)
+    finite(converted, name, array)
+    if (converted < 0).any():
+        row = int(np.argmax(converted < 0))
+        raise ValueError(f"{name} must not be negative, received {array[row]} at row {row}")
+    if not converted.any():
+        raise ValueError(f"{name} is zero for every row: nothing would be learned")
+    return converted
+
+
+def class_weights(given: Any, classes: int) -> list[float]:
+    """One weight per class, in their order.
+
+    Args:
+        given: weights by class number, or one number per class.
+        classes: how many there are; classes that a mapping leaves out weigh 1.
+    """
+    if not isinstance(given, Mapping):
+        listed = numeric(given, "class_weight")
+        if listed.shape != (classes,):
+            raise ValueError(
+                f"class_weight needs one number for each of {classes} classes, received shape "
+                f"{listed.shape}"
+            )
+        return [float(w) for w in listed]
+    unknown = [key for key in given if isinstance(key, bool) or key not in range(classes)]
+    if unknown:
+        raise ValueError(
+            f"class_weight has a weight for class {unknown[0]!r}; classes are 0 to {classes - 1}"
+        )
+    return [float(given.get(number, 1.0)) for number in range(classes)]
+
+
+def one_of(name: str, kind: str, known: Mapping[str, Any]) -> Any:
+    """The entry of a table by its name; an unknown name lists those that exist."""
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}; known are {', '.join(sorted(known))}")
+    return known[name]

@@ -1,0 +1,19 @@
+"""What training needs from the compiler, with the reference where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid import compiler
+from pellucid.compiler import program
+
+from .shuffle import STREAM, shuffle_reference
+
+
+def fill_orders(out: np.ndarray, seed_words: np.ndarray, first_epoch: int) -> None:
+    """Fill each row of out (epochs, n) with the order of one epoch; see `shuffle`."""
+    shuffle = compiler.shuffle if compiler.can_compile() else shuffle_reference
+    shuffle(out, seed_words, first_epoch, STREAM)
+
+
+__all__ = ["fill_orders", "program"]

@@ -1,0 +1,191 @@
+"""One training step as one computation: from row numbers to updated parameters.
+
+Gather the rows, forward pass, loss, gradients, optimizer, metrics: traced once,
+then run any number of times by one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import nn
+from pellucid.autodiff import gradients
+from pellucid.core.functions import stack
+from pellucid.core.node import Node, leaf, placeholder, tracing
+from pellucid.core.program import Computation
+from pellucid.core.random import RandomScope, random_scope, seed_words
+from pellucid.core.storage import Cell
+from pellucid.core.tensor import Tensor, apply, cast, divide, mean, sum, tensor
+from pellucid.core.tree import leaves, map_tree
+from pellucid.optim import Optimizer
+
+from .metrics import Function
+
+
+def learned_dtype(model: nn.Module) -> np.dtype:
+    """The floating dtype in which a model computes: that of its first parameter."""
+    return next((t.dtype for t in model.parameters().values()), np.dtype(np.float32))
+
+
+def cells_of(model: nn.Module) -> list[Cell]:
+    """The cells of a model's parameters and state."""
+    return [_cell(t) for t in (*model.parameters().values(), *model.states().values())]
+
+
+def _cell(t: Tensor) -> Cell:
+    assert t.node.cell is not None
+    return t.node.cell
+
+
+def _variable(value: Any, name: str = "") -> Tensor:
+    return Tensor(leaf(Cell(np.asarray(value), name=name)))
+
+
+class TrainingState:
+    """What a step reads and changes: the model's values, and what training keeps besides.
+
+    Args:
+        model: the model to train.
+        optimizer: the rule.
+        seed: of the random numbers drawn in the steps.
+
+    Attributes:
+        parameters: what is learned, by name.
+        memory: what the optimizer remembers, in the form that its `init` gave.
+        count: steps taken, uint32 ().
+        seed: the two words of the seed, uint32 (2,).
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, seed: int) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.parameters = model.parameters()
+        self.memory = map_tree(_variable, optimizer.init(self.parameters))
+        self.count = _variable(np.uint32(0), "step")
+        self.seed = _variable(seed_words(seed), "seed")
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell that a step may change."""
+        return [*cells_of(self.model), *map(_cell, (*leaves(self.memory), self.count))]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A traced step, and where its parts are.
+
+    Attributes:
+        computation: inputs X, y, sample weights if any, and the stepped row numbers;
+            one stepped output, the record.
+        outputs: what each call of a layer gave, by the layer's name, in order.
+        loss: the loss of the batch.
+        gradients: of the loss, by parameter name.
+        updated: new parameters, by name.
+    """
+
+    computation: Computation
+    outputs: tuple[tuple[str, Node], ...]
+    loss: Node
+    gradients: Mapping[str, Node]
+    updated: Mapping[str, Node]
+
+
+def trace_step(
+    state: TrainingState,
+    loss: nn.Loss,
+    metrics: Mapping[str, Function],
+    data: Sequence[np.ndarray],
+    batch: int,
+) -> Step:
+    """Trace a step on so many rows.
+
+    The record is a vector: the mean loss of the batch, the weight by which it counts
+    (the sum of the batch's weights; the number of rows where there are none), and the
+    sum of each metric.
+
+    Args:
+        state: what the step changes.
+        loss: what is made small.
+        metrics: what is reported besides, by name.
+        data: X, y, and the sample weights if there are any.
+        batch: rows per step.
+    """
+    fields = [
+        Tensor(placeholder(array.shape, array.dtype, name))
+        for name, array in zip(("X", "y", "sample_weight"), data, strict=False)
+    ]
+    index = Tensor(placeholder((batch,), np.dtype(np.int32), "index"))
+    scope = RandomScope(state.seed, state.count)
+    with (
+        tracing(),
+        nn.training_mode(),
+        random_scope(scope),
+        nn.collect_updates() as buffers,
+        nn.watch_calls() as calls,
+    ):
+        rows = [apply("gather", field, index) for field in fields]
+        prediction = state.model(rows[0])
+        total, weight = loss.total_and_weight(prediction, *rows[1:])
+        value = total if weight is None else divide(total, weight)
+        one = tensor(1.0, value.dtype)
+        found = gradients([value], [one], list(state.parameters.values()))
+        slopes = dict(zip(state.parameters, found, strict=True))
+        changes, memory = state.optimizer.update(
+            slopes, state.memory, state.parameters, state.count
+        )
+        new = {name: t + changes[name] for name, t in state.parameters.items()}
+        updates = [(_cell(t), new[name].node) for name, t in state.parameters.items()]
+        updates += [
+            (_cell(old), tensor(t).node)
+            for old, t in zip(leaves(state.memory), leaves(memory), strict=True)
+        ]
+        updates += [(cell, t.node) for cell, t in buffers.items()]
+        updates.append((_cell(state.count), (state.count + 1).node))
+        record = record_of(value, weight, prediction, rows[1], metrics)
+    names = {id(part): name for name, part in state.model.named_modules().items()}
+    return Step(
+        Computation(
+            (*(field.node for field in fields), index.node),
+            (record.node,),
+            tuple(updates),
+            frozenset((index.node, record.node)),
+        ),
+        tuple(
+            (names[id(call.module)], call.output.node)
+            for call in calls
+            if isinstance(call.output, Tensor)
+        ),
+        value.node,
+        {name: slope.node for name, slope in slopes.items()},
+        {name: t.node for name, t in new.items()},
+    )
+
+
+def record_of(
+    value: Tensor,
+    weight: Tensor | None,
+    prediction: Tensor,
+    target: Tensor,
+    metrics: Mapping[str, Function],
+) -> Tensor:
+    """What a step reports: the loss, its weight, and the sum of each metric over the rows."""
+    if weight is None or weight.node.value is not None:  # all rows weigh the same
+        weight = tensor(float(prediction.shape[0]))
+    figures = [value, weight]
+    for name, function in metrics.items():
+        each = tensor(function(prediction, target))
+        if each.ndim == 0:  # a mean of the whole batch
+            each = each * float(prediction.shape[0])
+        elif each.shape[0] != prediction.shape[0]:
+            raise ValueError(
+                f"metric {name} gave shape {each.shape}; expected one figure for each of "
+                f"{prediction.shape[0]} examples, or a single number"
+            )
+        elif each.ndim > 1:
+            each = mean(cast(each, value.dtype), tuple(range(1, each.ndim)))
+        figures.append(sum(each))
+    return stack([cast(figure, value.dtype) for figure in figures])

@@ -1,0 +1,26 @@
+"""What every test runs under: settings that are nobody's, and a cache of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from pellucid import compiler
+
+SETTINGS = ("PELLUCID_THREADS", "PELLUCID_CPU", "PELLUCID_REFERENCE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """No test reads or writes the user's cache, or obeys the user's settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SETTINGS:
+            patch.delenv(name, raising=False)
+        patch.setenv("PELLUCID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    """A number of threads that a test sets ends with it."""
+    yield
+    compiler.set_threads(None)

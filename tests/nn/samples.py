@@ -1,0 +1,211 @@
+"""One row per layer, activation, loss and initializer; the tests beside it apply every check.
+
+Each sample is also a pure function of arrays, so that any interpreter can be held
+against any other on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import pellucid as pe
+from pellucid import nn
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class LayerSample:
+    """A layer, the shape of one example, and how PyTorch says the same.
+
+    `torch` maps (torch, layer's state as torch tensors) to a function of x.
+    """
+
+    make: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    torch: Callable[[Any, dict[str, Any]], Function] | None = None
+    training: bool = False
+
+    def function(self, dtype: Any = np.float64, rows: int = 3) -> tuple[Function, list[np.ndarray]]:
+        """The layer as a function of x and its parameters, and where to evaluate it."""
+        pe.random.set_seed(1)
+        layer = self.make().astype(dtype)
+        names = list(layer.parameters())
+
+        def run(x: Any, *values: Any) -> Any:
+            pe.random.set_seed(2)  # the same units drop at every call
+            with nn.training_mode(self.training):
+                return nn.functional_call(layer, dict(zip(names, values, strict=True)), x)
+
+        x = np.random.default_rng(0).standard_normal((rows, *self.shape)).astype(dtype)
+        return run, [x, *(layer.state_dict()[name] for name in names)]
+
+
+def _linear(torch: Any, s: dict[str, Any]) -> Function:
+    bias = s.get("bias")
+    return lambda x: torch.nn.functional.linear(x, s["weight"].T, bias)
+
+
+def _mlp(torch: Any, s: dict[str, Any]) -> Function:
+    def run(x: Any) -> Any:
+        h = torch.relu(x @ s["layers.0.weight"] + s["layers.0.bias"])
+        return h @ s["layers.2.weight"] + s["layers.2.bias"]
+
+    return run
+
+
+def _plain(name: str, *args: Any) -> Callable[[Any, dict[str, Any]], Function]:
+    return lambda torch, s: lambda x: getattr(torch.nn.functional, name)(x, *args)
+
+
+LAYERS: dict[str, list[LayerSample]] = {
+    "Linear": [
+        LayerSample(lambda: nn.Linear(3, 4), (3,), _linear),
+        LayerSample(lambda: nn.Linear(3, 4, bias=False), (3,), _linear),
+        LayerSample(lambda: nn.Linear(1, 1, weight_init="glorot_normal"), (1,), _linear),
+        LayerSample(
+            lambda: nn.Linear(17, 33, bias_init=nn.initializers.constant(0.1)), (5, 17), _linear
+        ),
+    ],
+    "Sequential": [
+        LayerSample(lambda: nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)), (3,), _mlp),
+        LayerSample(lambda: nn.Sequential(), (3,), lambda torch, s: lambda x: x),
+    ],
+    "Activation": [LayerSample(lambda: nn.Activation(pe.sin), (4,), lambda torch, s: torch.sin)],
+    "ReLU": [LayerSample(nn.ReLU, (5,), _plain("relu"))],
+    "LeakyReLU": [
+        LayerSample(nn.LeakyReLU, (5,), _plain("leaky_relu", 0.01)),
+        LayerSample(lambda: nn.LeakyReLU(0.1), (5,), _plain("leaky_relu", 0.1)),
+        LayerSample(lambda: nn.LeakyReLU(slope=1.5), (5,), _plain("leaky_relu", 1.5)),
+    ],
+    "Sigmoid": [LayerSample(nn.Sigmoid, (5,), _plain("sigmoid"))],
+    "Tanh": [LayerSample(nn.Tanh, (5,), _plain("tanh"))],
+    "Softmax": [
+        LayerSample(nn.Softmax, (5,), _plain("softmax", -1)),
+        LayerSample(nn.Softmax, (1,), _plain("softmax", -1)),
+        LayerSample(lambda: nn.Softmax(axis=1), (3, 4), _plain("softmax", 1)),
+    ],
+    "Dropout": [
+        LayerSample(lambda: nn.Dropout(0.3), (5,), lambda torch, s: lambda x: x),
+        LayerSample(lambda: nn.Dropout(0.3), (70,), training=True),
+        LayerSample(lambda: nn.Dropout(0), (5,), lambda torch, s: lambda x: x, training=True),
+    ],
+    "Flatten": [
+        LayerSample(nn.Flatten, (2, 3), lambda torch, s: lambda x: x.flatten(1)),
+        LayerSample(nn.Flatten, (), lambda torch, s: lambda x: x.reshape(-1, 1)),
+    ],
+}
+
+# For each activation some inputs and its values there, to all digits of float64.
+ACTIVATIONS: dict[str, tuple[list[float], list[float]]] = {
+    "relu": ([-1.0, 0.0, 2.5], [0.0, 0.0, 2.5]),
+    "leaky_relu": ([-1.0, 0.0, 2.5], [-0.01, 0.0, 2.5]),
+    "sigmoid": ([0.0, 1.0, -2.0], [0.5, 0.7310585786300049, 0.11920292202211755]),
+    "tanh": ([0.0, 1.0, -0.5], [0.0, 0.7615941559557649, -0.46211715726000973]),
+    "softmax": ([0.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]),
+}
+
+
+@dataclass(frozen=True)
+class LossSample:
+    """A loss, the shape of its prediction, its target, and how PyTorch says the same.
+
+    `torch` maps (torch.nn.functional, prediction, target, options of reduction) to
+    a loss.
+    """
+
+    loss: nn.Loss
+    shape: tuple[int, ...]
+    target: Callable[[np.random.Generator, int], np.ndarray]
+    torch: Callable[..., Any] | None = None
+
+    def data(self, rows: int, dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray]:
+        """Prediction and target."""
+        rng = np.random.default_rng(rows)
+        return rng.standard_normal((rows, *self.shape)).astype(dtype), self.target(rng, rows)
+
+
+def _values(*shape: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    return lambda rng, rows: rng.standard_normal((rows, *shape))
+
+
+def _bits(*shape: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    return lambda rng, rows: rng.integers(0, 2, (rows, *shape))
+
+
+def _labels(classes: int, *shape: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    return lambda rng, rows: rng.integers(0, classes, (rows, *shape))
+
+
+def _shares(*shape: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    def make(rng: np.random.Generator, rows: int) -> np.ndarray:
+        y = rng.random((rows, *shape)) + 0.01
+        return y / y.sum(-1, keepdims=True)
+
+    return make
+
+
+def _one_hot(classes: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    return lambda rng, rows: np.eye(classes)[rng.integers(0, classes, rows)]
+
+
+def _mse(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    return F.mse_loss(u, y.reshape(u.shape).to(u.dtype), **options)
+
+
+def _bce(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    return F.binary_cross_entropy_with_logits(u, y.reshape(u.shape).to(u.dtype), **options)
+
+
+def _ce(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    if y.is_floating_point():
+        return F.cross_entropy(u, y.to(u.dtype), **options)
+    return F.cross_entropy(u.movedim(-1, 1), y, **options)
+
+
+LOSSES: dict[str, list[LossSample]] = {
+    "mean_squared_error": [
+        LossSample(nn.mean_squared_error, (3,), _values(3), _mse),
+        LossSample(nn.mean_squared_error, (1,), _values(), _mse),
+        LossSample(nn.mean_squared_error, (), _values(), _mse),
+        LossSample(nn.mean_squared_error, (2, 3), _values(2, 3), _mse),
+    ],
+    "binary_cross_entropy_with_logits": [
+        LossSample(nn.binary_cross_entropy_with_logits, (1,), _bits(), _bce),
+        LossSample(nn.binary_cross_entropy_with_logits, (4,), _bits(4), _bce),
+        LossSample(nn.binary_cross_entropy_with_logits, (), _shares(1), _bce),
+        LossSample(
+            nn.binary_cross_entropy_with_logits.with_options(class_weight=[1, 3]), (2,), _bits(2)
+        ),
+    ],
+    "cross_entropy": [
+        LossSample(nn.cross_entropy, (5,), _labels(5), _ce),
+        LossSample(nn.cross_entropy, (17,), _one_hot(17), _ce),
+        LossSample(nn.cross_entropy, (3,), _shares(3), _ce),
+        LossSample(nn.cross_entropy, (4, 3), _labels(3, 4), _ce),
+        LossSample(nn.cross_entropy.with_options(class_weight=[1, 2, 0.5]), (3,), _labels(3)),
+        LossSample(nn.cross_entropy.with_options(class_weight=[1, 2, 0.5]), (3,), _shares(3)),
+    ],
+}
+
+INITIALIZERS: dict[str, dict[str, float]] = {
+    "zeros": {},
+    "constant": {"value": 0.25},
+    "uniform": {"low": -0.5, "high": 2.0},
+    "normal": {"std": 0.1},
+    "glorot_uniform": {},
+    "glorot_normal": {},
+    "he_uniform": {},
+    "he_normal": {},
+}
+
+
+def rows(table: dict[str, list[Any]]) -> Iterator[tuple[str, Any]]:
+    """Each sample with an identifier."""
+    for name, samples in table.items():
+        for i, sample in enumerate(samples):
+            yield f"{name}-{i}", sample

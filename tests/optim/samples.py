@@ -1,0 +1,148 @@
+"""One row per optimizer and schedule; the tests beside it apply every check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid import optim
+
+
+@dataclass(frozen=True)
+class OptimizerSample:
+    """An optimizer, the same one of PyTorch, and how it fares.
+
+    Attributes:
+        make: makes it.
+        torch: maps (torch.optim, parameter groups, whose decay is set) to PyTorch's.
+        decay: of the weights, for PyTorch's groups.
+        clip: norm to which PyTorch's gradients are clipped.
+        steps: in which it brings the quadratic of the tests below 1e-3.
+        work: operations per element of a weight's update in one step, by primitive.
+    """
+
+    make: Callable[[], optim.Optimizer]
+    torch: Callable[[Any, Any], Any]
+    work: dict[str, int]
+    decay: float = 0.0
+    clip: float | None = None
+    steps: int = 300
+
+
+ADAM_WORK = {"multiply": 7, "add": 3, "sqrt": 1, "divide": 1}
+
+OPTIMIZERS: dict[str, list[OptimizerSample]] = {
+    "sgd": [
+        OptimizerSample(lambda: optim.sgd(0.1), lambda o, p: o.SGD(p, 0.1), {"multiply": 1}),
+        OptimizerSample(
+            lambda: optim.sgd(0.05, momentum=0.9),
+            lambda o, p: o.SGD(p, 0.05, momentum=0.9),
+            {"multiply": 2, "add": 1},
+        ),
+        OptimizerSample(
+            lambda: optim.sgd(0.05, momentum=0.8, nesterov=True, weight_decay=0.01),
+            lambda o, p: o.SGD(p, 0.05, momentum=0.8, nesterov=True),
+            {"multiply": 4, "add": 3},
+            decay=0.01,
+        ),
+        OptimizerSample(
+            lambda: optim.sgd(0.1, weight_decay=0.02, clip_norm=0.7),
+            lambda o, p: o.SGD(p, 0.1),
+            {"multiply": 3, "add": 1},  # one of them the square, for the norm
+            decay=0.02,
+            clip=0.7,
+        ),
+        OptimizerSample(
+            lambda: optim.sgd(optim.cosine(0.2, 60, end=0.1), clip_norm=1e6),
+            lambda o, p: o.SGD(p, 0.2),
+            {"multiply": 2},
+            clip=1e6,
+        ),
+    ],
+    "adam": [
+        OptimizerSample(lambda: optim.adam(0.05), lambda o, p: o.Adam(p, 0.05), ADAM_WORK),
+        OptimizerSample(
+            lambda: optim.adam(0.02, 0.8, 0.95, 1e-3, weight_decay=0.1, clip_norm=1.5),
+            lambda o, p: o.Adam(p, 0.02, (0.8, 0.95), 1e-3),
+            {"multiply": 10, "add": 4, "sqrt": 1, "divide": 1},
+            decay=0.1,
+            clip=1.5,
+        ),
+        OptimizerSample(
+            lambda: optim.adam(0.05, beta1=0.0, beta2=0.0),
+            lambda o, p: o.Adam(p, 0.05, (0.0, 0.0)),
+            ADAM_WORK | {"multiply": 6},  # (1 - beta1) g and (1 - beta2) g are one product
+        ),
+    ],
+    "adamw": [
+        OptimizerSample(
+            lambda: optim.adamw(0.05),
+            lambda o, p: o.AdamW(p, 0.05),
+            ADAM_WORK | {"multiply": 8, "add": 4},
+            decay=0.01,
+        ),
+        OptimizerSample(
+            lambda: optim.adamw(0.05, weight_decay=0.3, clip_norm=2.0),
+            lambda o, p: o.AdamW(p, 0.05),
+            ADAM_WORK | {"multiply": 10, "add": 4},
+            decay=0.3,
+            clip=2.0,
+        ),
+    ],
+}
+
+
+def _warmup_cosine(t: int) -> float:
+    if t < 4:
+        return 0.5 * (t + 1) / 5
+    return 0.1 + 0.2 * (1 + math.cos(math.pi * min((t - 4) / 16, 1)))
+
+
+# A maker's result, and the formula that it must follow.
+SCHEDULES: dict[str, list[tuple[Callable[[], optim.Schedule], Callable[[int], float]]]] = {
+    "constant": [(lambda: optim.constant(0.3), lambda t: 0.3)],
+    "step_decay": [
+        (lambda: optim.step_decay(0.3, 0.5, 7), lambda t: 0.3 * 0.5 ** (t // 7)),
+        (lambda: optim.step_decay(0.3, 1.0, 1), lambda t: 0.3),
+    ],
+    "exponential": [
+        (lambda: optim.exponential(0.3, 0.9), lambda t: 0.3 * 0.9**t),
+        (lambda: optim.exponential(0.3, 0.5, every=10), lambda t: 0.3 * 0.5 ** (t / 10)),
+    ],
+    "inverse_time": [(lambda: optim.inverse_time(0.3, 0.25), lambda t: 0.3 / (1 + 0.25 * t))],
+    "linear": [
+        (lambda: optim.linear(0.3, 10, 0.1), lambda t: 0.3 - 0.2 * min(t / 10, 1)),
+        (lambda: optim.linear(0.0, 10, 1.0), lambda t: min(t / 10, 1)),
+    ],
+    "cosine": [
+        (
+            lambda: optim.cosine(0.3, 20, 0.1),
+            lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t / 20, 1))),
+        ),
+    ],
+    "warmup_cosine": [
+        (lambda: optim.warmup_cosine(0.5, 4, 20, 0.1), _warmup_cosine),
+        (
+            lambda: optim.warmup_cosine(0.5, 0, 20),
+            lambda t: 0.25 * (1 + math.cos(math.pi * min(t / 20, 1))),
+        ),
+    ],
+}
+
+# Makers of transformations by name, with arguments that are allowed.
+TRANSFORMATIONS: dict[str, Callable[[], optim.Transformation]] = {
+    "scale_by_learning_rate": lambda: optim.scale_by_learning_rate(0.1),
+    "add_decayed_weights": lambda: optim.add_decayed_weights(0.1),
+    "clip_by_norm": lambda: optim.clip_by_norm(1.0),
+    "trace": lambda: optim.trace(0.9, nesterov=True),
+    "scale_by_adam": lambda: optim.scale_by_adam(),
+}
+
+
+def rows(table: dict[str, list[Any]]) -> Iterator[tuple[str, Any]]:
+    """Each sample with an identifier."""
+    for name, samples in table.items():
+        for i, sample in enumerate(samples):
+            yield f"{name}-{i}", sample

@@ -1,0 +1,249 @@
+"""Every optimizer: it descends, it is PyTorch's, it does no more work than it must."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import pellucid as pe
+from pellucid import optim
+from pellucid.core.interpreter import evaluate
+from pellucid.core.node import placeholder, topological, tracing
+from pellucid.core.tensor import Tensor, tensor
+from pellucid.core.tree import leaves, map_tree
+
+from .samples import OPTIMIZERS, TRANSFORMATIONS, OptimizerSample, rows
+
+SAMPLES = dict(rows(OPTIMIZERS))
+each_optimizer = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+
+
+def parameters(dtype=np.float64) -> dict[str, Tensor]:
+    rng = np.random.default_rng(0)
+    return {
+        "w": pe.parameter(rng.standard_normal((5, 3)), dtype, role="weight"),
+        "b": pe.parameter(rng.standard_normal(3), dtype, role="bias"),
+    }
+
+
+def made_up_gradients(step: int, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(step)
+    return {
+        name: (np.sin(v) * 2 + 0.5 * rng.standard_normal(v.shape)).astype(v.dtype)
+        for name, v in values.items()
+    }
+
+
+def test_every_optimizer_and_transformation_has_a_row():
+    assert set(OPTIMIZERS) == set(optim.OPTIMIZERS)
+    assert set(TRANSFORMATIONS) == set(optim.TRANSFORMATIONS)
+
+
+@each_optimizer
+def test_it_minimizes_a_quadratic(sample: OptimizerSample):
+    rule, weights = sample.make(), {"w": pe.parameter([[1.0, -2.0], [0.5, 3.0]], role="bias")}
+    scale = np.array([1.0, 0.3], np.float32)
+    state = rule.init(weights)
+    for step in range(sample.steps):
+        weights["w"].grad = None
+        (scale * weights["w"] * weights["w"]).sum().backward()
+        updates, state = rule.update({"w": pe.tensor(weights["w"].grad)}, state, weights, step)
+        optim.apply_updates(weights, updates)
+    assert abs(weights["w"].numpy()).max() < 0.03
+
+
+@each_optimizer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtypes_and_the_form_of_the_state(sample: OptimizerSample, dtype):
+    rule, weights = sample.make(), parameters(dtype)
+    state = rule.init(weights)
+    gradients = {k: pe.tensor(np.ones(p.shape, dtype)) for k, p in weights.items()}
+    assert all(isinstance(leaf, np.ndarray) for leaf in leaves(state))
+    for step in (np.int32(0), np.uint32(1), 2):
+        updates, new_state = rule.update(gradients, state, weights, step)
+        assert list(updates) == list(weights)
+        for name, p in weights.items():
+            assert (updates[name].shape, updates[name].dtype) == (p.shape, p.dtype)
+        shapes = map_tree(lambda x: (x.shape, x.dtype), new_state)
+        assert shapes == map_tree(lambda x: (x.shape, x.dtype), state)
+        state = new_state
+
+
+@each_optimizer
+def test_traced_and_eager_agree(sample: OptimizerSample):
+    rule, weights = sample.make(), parameters()
+    state = map_tree(tensor, rule.init(weights))
+    gradients = made_up_gradients(0, {k: p.numpy() for k, p in weights.items()})
+    eager = rule.update(map_tree(tensor, gradients), state, weights, 3)
+    with tracing():
+        g = {k: Tensor(placeholder(v.shape, v.dtype, k)) for k, v in gradients.items()}
+        step = Tensor(placeholder((), np.dtype(np.uint32), "step"))
+        traced = rule.update(g, state, weights, step)
+    feeds = {g[k].node: v for k, v in gradients.items()} | {step.node: np.uint32(3)}
+    found = evaluate([t.node for t in leaves(traced)], feeds)
+    for value, expected in zip(found, leaves(eager), strict=True):
+        np.testing.assert_array_equal(value, expected.numpy())
+
+
+@each_optimizer
+def test_work_per_element(sample: OptimizerSample):
+    rule, weights = sample.make(), parameters()
+    with tracing():
+        g = {k: Tensor(placeholder(p.shape, p.dtype, k)) for k, p in weights.items()}
+        step = Tensor(placeholder((), np.dtype(np.uint32), "step"))
+        state = map_tree(lambda a: Tensor(placeholder(a.shape, a.dtype)), rule.init(weights))
+        updates, new_state = rule.update(g, state, weights, step)
+    nodes = topological([updates["w"].node, *(s["w"].node for s in _kinds(new_state))])
+    work = Counter(n.name for n in nodes if n.shape == (5, 3) and n.primitive.kind == "elementwise")
+    assert work == sample.work
+
+
+def _kinds(state: dict) -> list[dict]:
+    return [kind for of_one in state.values() for kind in of_one.values()]
+
+
+@each_optimizer
+def test_text_and_description(sample: OptimizerSample):
+    rule = sample.make()
+    description = json.loads(json.dumps(rule.description()))
+    assert description["optimizer"] == rule.name
+    arguments = description["arguments"]
+    rate = arguments["learning_rate"]
+    if isinstance(rate, dict):
+        arguments["learning_rate"] = optim.SCHEDULES[rate["schedule"]](**rate["arguments"])
+    again = optim.OPTIMIZERS[rule.name](**arguments)
+    assert repr(again) == repr(rule)
+    assert again.description() == rule.description()
+    assert eval(repr(rule), dict(vars(optim))).description() == rule.description()
+
+
+@pytest.mark.slow
+@each_optimizer
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)])
+def test_fifty_steps_as_pytorch(sample: OptimizerSample, dtype, tolerance):
+    torch = pytest.importorskip("torch")
+    rule, own = sample.make(), parameters(dtype)
+    theirs = {k: torch.tensor(p.numpy().copy(), requires_grad=True) for k, p in own.items()}
+    reference = sample.torch(
+        torch.optim,
+        [
+            {"params": [theirs["w"]], "weight_decay": sample.decay},
+            {"params": [theirs["b"]], "weight_decay": 0.0},
+        ],
+    )
+    schedule = rule.arguments["learning_rate"]
+    state = rule.init(own)
+    for step in range(50):
+        for group in reference.param_groups:
+            if callable(schedule):
+                group["lr"] = float(schedule(np.float64(step)))
+        gradients = made_up_gradients(step, {k: p.numpy() for k, p in own.items()})
+        updates, state = rule.update(map_tree(tensor, gradients), state, own, step)
+        optim.apply_updates(own, updates)
+        for name, p in theirs.items():
+            p.grad = torch.tensor(gradients[name])
+        if sample.clip is not None:
+            torch.nn.utils.clip_grad_norm_(theirs.values(), sample.clip)
+        reference.step()
+        for name, p in theirs.items():
+            np.testing.assert_allclose(
+                own[name].numpy(), p.detach(), rtol=tolerance, atol=tolerance
+            )
+
+
+# -- what is special to one -----------------------------------------------------------
+
+
+def one_step(rule: optim.Optimizer, gradient, weight=(1.0, 2.0), role="weight") -> np.ndarray:
+    weights = {"w": pe.parameter(np.array(weight), role=role)}
+    g = {"w": pe.tensor(np.array(gradient))}
+    return rule.update(g, rule.init(weights), weights, 0)[0]["w"].numpy()
+
+
+def test_biases_do_not_decay():
+    for rule in (optim.sgd(0.1, weight_decay=0.5), optim.adamw(0.1, weight_decay=0.5)):
+        assert one_step(rule, [0.0, 0.0]).tolist() == pytest.approx([-0.05, -0.1])
+        assert one_step(rule, [0.0, 0.0], role="bias").tolist() == [0.0, 0.0]
+
+
+def test_the_first_step_of_adam_has_the_size_of_the_rate():
+    for size in (1e-3, 1.0, 1e3):
+        step = one_step(optim.adam(0.01), [size, -size])
+        np.testing.assert_allclose(step, [-0.01, 0.01], rtol=2e-5)
+
+
+def test_clipping_keeps_the_direction_and_short_gradients():
+    rule = optim.sgd(1.0, clip_norm=1.0)
+    np.testing.assert_allclose(one_step(rule, [3.0, 4.0]), [-0.6, -0.8], rtol=1e-6)
+    np.testing.assert_allclose(one_step(rule, [0.03, 0.04]), [-0.03, -0.04], rtol=1e-15)
+
+
+def test_long_runs_keep_their_corrections():
+    rule, weights = optim.adam(0.01), {"w": pe.parameter([0.0])}
+    g = {"w": pe.tensor([1.0])}
+    state = {"scale_by_adam": {"m": {"w": np.ones(1, "f")}, "v": {"w": np.ones(1, "f")}}}
+    updates, _ = rule.update(g, state, weights, np.uint32(2**32 - 2))
+    np.testing.assert_allclose(updates["w"].numpy(), [-0.01], rtol=1e-6)
+
+
+def test_chains_nest_and_name_equal_parts_apart():
+    chained = optim.chain(optim.trace(0.5), optim.sgd(0.1, momentum=0.9))
+    assert [t.name for t in chained.transformations] == ["trace", "trace", "scale_by_learning_rate"]
+    state = chained.init({"w": pe.parameter([1.0])})
+    assert list(state) == ["trace_0", "trace_1"]
+    with pytest.raises(TypeError, match="chain needs transformations or optimizers, received 3"):
+        optim.chain(3)
+
+
+def test_scales_are_applied_once_wherever_they_stand():
+    halves = optim.scale_by_learning_rate(0.5)
+    for rule in (
+        optim.chain(halves, halves, halves),
+        optim.chain(halves, optim.clip_by_norm(1e9), halves, halves),
+        optim.chain(optim.add_decayed_weights(0.0), halves, halves, halves),
+        optim.chain(halves, optim.trace(0.9), halves, optim.add_decayed_weights(0.0), halves),
+    ):
+        np.testing.assert_allclose(one_step(rule, [1.0, 8.0]), [-0.125, -1.0])
+    assert one_step(optim.chain(), [1.0, 8.0]).tolist() == [1.0, 8.0]
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_transformations_have_text_and_description(name: str):
+    made = TRANSFORMATIONS[name]()
+    description = json.loads(json.dumps(made.description()))
+    assert description["transformation"] == name
+    assert repr(optim.TRANSFORMATIONS[name](**description["arguments"])) == repr(made)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: optim.sgd(-0.1), ValueError, r"learning_rate must lie in \[0, inf\), received"),
+        (lambda: optim.sgd(math.nan), ValueError, "learning_rate must lie in"),
+        (lambda: optim.sgd("0.1"), TypeError, "learning_rate must be a number, received '0.1'"),
+        (lambda: optim.sgd(0.1, 1.0), ValueError, r"momentum must lie in \[0, 1\), received 1"),
+        (lambda: optim.sgd(0.1, nesterov=True), ValueError, "nesterov needs a momentum above 0"),
+        (lambda: optim.sgd(0.1, weight_decay=-1), ValueError, "weight_decay must lie in"),
+        (lambda: optim.sgd(0.1, clip_norm=0), ValueError, r"clip_norm must lie in \(0, inf\)"),
+        (lambda: optim.clip_by_norm(0), ValueError, r"max_norm must lie in \(0, inf\)"),
+        (lambda: optim.adam(beta1=1), ValueError, r"beta1 must lie in \[0, 1\), received 1"),
+        (lambda: optim.adam(beta2=-0.1), ValueError, "beta2 must lie in"),
+        (lambda: optim.adam(eps=math.inf), ValueError, "eps must lie in"),
+        (lambda: optim.adam(True), TypeError, "learning_rate must be a number, received True"),
+        (lambda: optim.as_optimizer("adan"), ValueError, "did you mean 'adam'"),
+        (lambda: optim.as_optimizer(3), TypeError, "an optimizer is a name or made by"),
+    ],
+)
+def test_hyper_parameters_are_checked(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_as_optimizer():
+    rule = optim.adam(0.1)
+    assert optim.as_optimizer(rule) is rule
+    assert repr(optim.as_optimizer("adam")) == repr(optim.as_optimizer(optim.adam))
