@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .autodiff import check_grads, grad, jvp, value_and_grad, vjp
-from .core import Tensor, parameter, random, tensor
+from .core import Tensor, late, parameter, random, tensor
 from .core.functions import (
     arange,
     argmax,
@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from . import nn, optim
     from .compiler import compile, get_threads, set_threads
     from .io import load, save
-    from .train import evaluate, fit
+    from .train.evaluate import evaluate
+    from .train.fit import fit
 
 __version__ = "0.1.0"
 
@@ -80,6 +81,9 @@ _LATER = {
     "load": ("pellucid.io", "load"),
     "save": ("pellucid.io", "save"),
 }
+
+
+late.HOMES["Module.predict"] = ("pellucid.train.predict", "predict")
 
 
 def __getattr__(name: str) -> Any:

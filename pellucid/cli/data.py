@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,14 @@ class Source:
     drop: tuple[str, ...] = ()
     images: str | None = None
     labels: str | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a file that will be read as CSV."""
+        return self.data not in (None, DIGITS) and not _OTHER.search(str(self.data).lower())
+
+
+_OTHER = re.compile(r"\.(npz|gz|safetensors)$|idx\d?(-ubyte)?$|-ubyte$")
 
 
 @dataclass(frozen=True)
@@ -121,10 +130,10 @@ def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool 
     kind = Path(source.data).suffix.lower()
     if kind == ".npz":
         return _read_archive(source, test)
-    if kind in (".gz", ".idx", ".ubyte") or source.data.endswith(("-ubyte", "-idx")):
-        raise DataError(f"{source.data} looks like an IDX file: give it with --images")
     if kind == ".safetensors":
         raise DataError(f"{source.data} is a model file, expected data to read")
+    if not source.is_table:
+        raise DataError(f"{source.data} looks like an IDX file: give it with --images")
     table = tables.read_csv(source.data, source.target, features, source.drop)
     return Rows(table.X, table.target, table.features, name=source.data)
 

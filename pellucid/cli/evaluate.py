@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import click
 
@@ -29,13 +30,15 @@ def evaluate(
 ) -> None:
     """Measure MODEL on the rows of DATA, whose targets are known.
 
-    DATA is as for train; for "digits", and archives that have such, the rows held out
-    to test on.
+    DATA is as for train, with the same target column unless --target says otherwise.
+    Of "digits", and of archives that have such, the rows held out to test on are taken.
     """
     source = source_of(data, target, drop, images, labels)
     with plainly():
         found, extra = io.read_model(model)
         recipe = Recipe.from_extra(extra, model)
+        if source.is_table and target is None:
+            source = replace(source, target=recipe.target or None)
         rows = read(source, features=recipe.features or None, test=True)
         figures = score(found, recipe, rows)
     click.echo(json.dumps(figures) if as_json else describe(figures))

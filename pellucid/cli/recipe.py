@@ -31,6 +31,7 @@ class Recipe:
         input_shape: of one row.
         labels: names of the classes, in the order of the outputs; empty for quantities.
         features: names of the columns.
+        target: name of the column to predict, if it has one.
         divide: what every input is divided by (255 for bytes).
         mean: taken off each column; empty where columns are not scaled.
         std: each column is divided by this.
@@ -41,6 +42,7 @@ class Recipe:
     input_shape: tuple[int, ...]
     labels: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    target: str = ""
     divide: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -48,13 +50,14 @@ class Recipe:
     target_std: tuple[float, ...] = ()
 
     @classmethod
-    def learn(cls, rows: Rows, task: str | None = None) -> Recipe:
+    def learn(cls, rows: Rows, task: str | None = None, target: str | None = None) -> Recipe:
         """The recipe that suits rows to train on.
 
         Args:
             rows: inputs and targets.
             task: "classification" or "regression"; by default classes are words and
                 whole numbers, quantities numbers with a decimal point.
+            target: name of the column to predict, if it has one.
 
         Raises:
             DataError: there are no targets, or not what the task needs.
@@ -70,9 +73,10 @@ class Recipe:
         if rows.features:
             scaling = Scaling.of(X)
             mean, std = tuple(scaling.mean.tolist()), tuple(scaling.std.tolist())
-        shared = {
+        shared: dict[str, Any] = {
             "input_shape": X.shape[1:],
             "features": rows.features,
+            "target": target or "",
             "divide": 255.0 if X.dtype == np.uint8 else 1.0,
             "mean": mean,
             "std": std,
@@ -80,7 +84,9 @@ class Recipe:
         labels = None if task == QUANTITIES else _labels(rows.targets, task)
         if labels is not None:
             if len(labels) < 2:
-                raise DataError(f"{rows.name} has only the class {labels[0]}: nothing to tell apart")
+                raise DataError(
+                    f"{rows.name} has only the class {labels[0]}: nothing to tell apart"
+                )
             if len(labels) > _MOST_CLASSES:
                 raise DataError(
                     f"{rows.name} has {len(labels):,} classes; for quantities use --task regression"
@@ -135,7 +141,7 @@ class Recipe:
         values = _values(rows)
         if values.shape[1] != self.outputs:
             raise DataError(
-                f"{rows.name} has {values.shape[1]} targets a row, the model predicts {self.outputs}"
+                f"{rows.name} has {values.shape[1]} targets a row, the model gives {self.outputs}"
             )
         return Scaling(np.array(self.target_mean), np.array(self.target_std)).apply(values)
 
@@ -175,18 +181,22 @@ class Recipe:
 
 def _typed(name: str, value: Any) -> Any:
     """A field of a recipe as read from a file."""
-    if name == "divide":
+    if name in ("divide", "target"):
         value = [value]
     if not isinstance(value, list):
         raise ValueError(name)
-    kind: Any = {"labels": str, "features": str, "input_shape": int}.get(name, (int, float))
+    kind: Any = float | int
+    if name in ("labels", "features", "target"):
+        kind = str
+    elif name == "input_shape":
+        kind = int
     positive = name in ("divide", "std", "target_std", "input_shape")
     for item in value:
         if not isinstance(item, kind) or isinstance(item, bool):
             raise ValueError(name)
         if not isinstance(item, str) and (not math.isfinite(item) or (positive and item <= 0)):
             raise ValueError(name)
-    return value[0] if name == "divide" else tuple(value)
+    return value[0] if name in ("divide", "target") else tuple(value)
 
 
 def _labels(targets: Any, task: str | None) -> tuple[str, ...] | None:
@@ -195,7 +205,9 @@ def _labels(targets: Any, task: str | None) -> tuple[str, ...] | None:
         found = tables.classes_of(targets)
         return tuple(sorted(set(targets))) if found is None and task == CLASSES else found
     array = checks.numeric(targets, "the targets")
-    whole = array.dtype.kind in "biu" or (task == CLASSES and bool((array == np.floor(array)).all()))
+    whole = array.dtype.kind in "biu" or (
+        task == CLASSES and bool((array == np.floor(array)).all())
+    )
     if not whole and not _is_one_hot(array):
         if task == CLASSES:
             raise DataError("classes must be whole numbers or words, received fractions")

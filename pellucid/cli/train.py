@@ -78,7 +78,9 @@ class EpochTable(Callback):
     show_default=True,
     help="Rows held out to test on where none are given.",
 )
-@click.option("--task", type=click.Choice([CLASSES, QUANTITIES]), help="By default seen in the data.")
+@click.option(
+    "--task", type=click.Choice([CLASSES, QUANTITIES]), help="By default seen in the data."
+)
 @click.option("--layers", type=Layers(), default="128", show_default=True, help="Hidden widths.")
 @click.option(
     "--activation", type=click.Choice(sorted(nn.ACTIVATIONS)), default="relu", show_default=True
@@ -137,13 +139,17 @@ def train(
     """
     source = source_of(data, target, drop, images, labels)
     held_out = _test_source(test, test_images, test_labels, source)
+    if source.is_table and target is None:
+        raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
+    if images is not None and labels is None:
+        raise click.UsageError("--images needs --labels to learn from")
     with plainly():
         _check_writable(output)
         if threads is not None:
             compiler.set_threads(threads)
         rows = read(source)
         rows, test_rows = _split(rows, held_out, test_fraction, options["seed"])
-        recipe = Recipe.learn(rows, task)
+        recipe = Recipe.learn(rows, task, target)
         model, run = _learn(rows, recipe, show=not as_json, **options)
         figures = None if test_rows is None else score(model, recipe, test_rows)
         io.save(model, output, recipe.to_extra())
@@ -236,4 +242,6 @@ def _check_writable(path: str) -> None:
     """Refuse, before any work, a path that cannot be written afterwards."""
     folder = Path(os.path.realpath(path)).parent
     if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise io.ModelFileError(f"cannot write {path}: it must be a file in a folder you can write to")
+        raise io.ModelFileError(
+            f"cannot write {path}: it must be a file in a folder you can write to"
+        )

@@ -286,10 +286,13 @@ class Body:
         base = self.base(row_cursor.buffer)
 
         def row_pointer(lane: int) -> str:
-            pointer = memory.address(
-                w, index.dtype, self.base(index.buffer), self.plus(at_index, lane * lane_index)
-            )
-            number = self.clamped(index.dtype, load_index(w, index.dtype, pointer), rows)
+            if index.buffer.role == "literal":
+                found = str(index.buffer.literal)
+            else:
+                place = self.plus(at_index, lane * lane_index)
+                pointer = memory.address(w, index.dtype, self.base(index.buffer), place)
+                found = load_index(w, index.dtype, pointer)
+            number = self.clamped(index.dtype, found, rows)
             offset = self.plus(w.let(f"mul i64 {number}, {pitch}"), at_row)
             return memory.address(w, node.dtype, base, offset)
 

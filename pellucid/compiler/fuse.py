@@ -65,9 +65,9 @@ def link(plan: Plan) -> None:
                 else:
                     precede(writer, reader)
         if buffer.role == "temporary":  # the background of a pad, the base of a scatter
-            for first in sources:
+            for i, first in enumerate(sources):
                 if first.stores and first.stores[0].target.is_whole():
-                    for later in sources:
+                    for later in sources[i + 1 :]:
                         precede(first, later)
 
 
@@ -120,7 +120,8 @@ def _is_legal(plan: Plan, kernel: Kernel) -> bool:
     own = set(kernel.nodes)
     for read in plan.reads(kernel):
         is_own = read.view.buffer.owner in own
-        if is_own and made_in(kernel, read.view, read.section) is None:
+        by_number = read.node is not None and read.node.name == "gather"  # always from memory
+        if is_own and (by_number or made_in(kernel, read.view, read.section) is None):
             return False
         for store in written.get(read.view.buffer, ()):
             at_place = (

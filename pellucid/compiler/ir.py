@@ -7,6 +7,7 @@ splits it for narrower processors.
 from __future__ import annotations
 
 import contextlib
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ ELEMENT = {
 """The LLVM type of one element in a register; a boolean takes one byte in memory."""
 
 
+@functools.cache
 def element(dtype: np.dtype) -> str:
     """LLVM type of an element."""
     return ELEMENT[np.dtype(dtype).name]
 
 
+@functools.cache
 def vector(dtype: np.dtype, lanes: int = LANES) -> str:
     """LLVM type of a vector of elements."""
     return f"<{lanes} x {element(dtype)}>"

@@ -74,6 +74,8 @@ def _phases(plan: Plan) -> list[list[Kernel]]:
                     members.add(kernel)
                     progress = True
             waiting = [k for k in waiting if k not in members]
+        if not phase:
+            raise AssertionError(f"kernels wait for each other: {waiting}")
         done |= members
         phases.append(phase)
     return phases

@@ -192,12 +192,32 @@ def simplify(computation: Computation) -> Computation:
                 continue
             inputs = tuple(new[i] for i in node.inputs)
             new[node] = rewrite(make(node.name, inputs, **dict(node.attrs)))
+        outputs, stepped = _told_apart(computation, new)
     return Computation(
         computation.inputs,
-        tuple(new[n] for n in computation.outputs),
+        outputs,
         tuple((cell, new[n]) for cell, n in computation.updates),
-        frozenset(new.get(n, n) for n in computation.stepped),
+        stepped,
     )
+
+
+def _told_apart(
+    computation: Computation, new: dict[Node, Node]
+) -> tuple[tuple[Node, ...], frozenset[Node]]:
+    """The new outputs, and what is stepped now.
+
+    What becomes one node may be stepped in one place and not in another: there the
+    output gets a name of its own.
+    """
+    moves = {n: n in computation.stepped for n in computation.inputs}
+    outputs = []
+    for old in computation.outputs:
+        node, moving = new[old], old in computation.stepped
+        if moves.setdefault(node, moving) != moving:
+            node = make("alias", (node,), number=0)
+            moves[node] = moving
+        outputs.append(node)
+    return tuple(outputs), frozenset(n for n, moving in moves.items() if moving)
 
 
 assert TABLE.keys() >= FOLDABLE

@@ -129,7 +129,10 @@ def write_scatter(w: Writer, plan: Plan, kernel: Kernel) -> dict[Buffer, str]:
     def walk(indices: list[str | int], row: str) -> None:
         axis = len(indices)
         if axis == leading:
-            found = load_index(w, index.dtype, pointer(index, indices))
+            if index.buffer.role == "literal":
+                found = str(index.buffer.literal)
+            else:
+                found = load_index(w, index.dtype, pointer(index, indices))
             row = body.clamped(index.dtype, found, node.shape[0])
         if axis == rank:
             add(row, indices, 1)

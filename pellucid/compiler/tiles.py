@@ -31,7 +31,7 @@ def choose(rows: int, columns: int, depth: int, registers: int) -> Tiling:
     cycle: one per row to spread, one per vector), and the four cycles that each
     accumulator must wait for its last result. Which tile is chosen changes no bit.
     """
-    vectors = -(-columns // LANES)
+    rows, vectors = max(rows, 1), max(-(-columns // LANES), 1)
     best: tuple[float, Tiling] | None = None
     for v in range(1, min(vectors, 8) + 1):
         for r in range(1, min(rows, 32) + 1):

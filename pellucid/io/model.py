@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pellucid import nn
 
 from . import safetensors
@@ -102,12 +104,22 @@ def read_model(
     if not isinstance(extra, dict):
         raise ModelFileError(f"{path} is damaged: what was saved along with the model is no object")
     try:
-        model = nn.build(architecture, layers)
+        model = nn.build(architecture, layers, initialize=False)
+        _take_dtypes(model, arrays)
         model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, MemoryError, RecursionError, OverflowError) as error:
         text = str(error.args[0]) if error.args else type(error).__name__
         raise ModelFileError(f"{path} does not hold the model it describes: {text}") from None
     return model, extra
+
+
+def _take_dtypes(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Let the model compute in the precision of its file; refuse values of another kind."""
+    if {a.dtype for a in arrays.values() if a.dtype.kind == "f"} == {np.dtype(np.float64)}:
+        model.astype(np.float64)
+    for name, t in (model.parameters() | model.states()).items():
+        if name in arrays and arrays[name].dtype != t.dtype:
+            raise ValueError(f"{name}: expected {t.dtype} values, received {arrays[name].dtype}")
 
 
 def _json(value: Any, what: str) -> str:

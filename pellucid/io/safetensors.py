@@ -22,7 +22,7 @@ import numpy as np
 
 from .errors import ModelFileError
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),
     "F32": np.dtype("<f4"),
@@ -134,7 +134,9 @@ def _parse(text: bytes, path: Any) -> dict[str, Any]:
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is not a model file: its header is broken ({error})") from None
+        raise ModelFileError(
+            f"{path} is not a model file: its header is broken ({error})"
+        ) from None
     if not isinstance(header, dict):
         raise ModelFileError(f"{path} is not a model file: its header is not a JSON object")
     return header
@@ -161,7 +163,7 @@ def _in_order(header: dict[str, Any], path: Any) -> list[tuple[str, dict[str, An
     """The entries in the order of their data."""
     entries = []
     for name, entry in header.items():
-        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+        offsets: Any = entry.get("data_offsets") if isinstance(entry, dict) else None
         if (
             not _whole_numbers(offsets, 2)
             or len(offsets) != 2
@@ -206,5 +208,8 @@ def _array(
         bits = np.frombuffer(data, np.uint8, count, start)
         if count and bits.max() > 1:
             raise ModelFileError(f"{path} is damaged: array {name!r} is not made of booleans")
-    array = np.frombuffer(data, dtype, count, start).reshape(shape)
+    try:
+        array = np.frombuffer(data, dtype, count, start).reshape(shape)
+    except ValueError:  # no elements, but axes too long for NumPy
+        raise ModelFileError(f"{path} is damaged: array {name!r} has shape {shape!r}") from None
     return array.astype(dtype.newbyteorder("="), copy=False)

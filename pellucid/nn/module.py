@@ -8,11 +8,12 @@ that name the layer. What surrounds a call is in `mode`; text and model files in
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from pellucid.core import late
 from pellucid.core import node as graph
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor, as_array, tensor
@@ -70,7 +71,6 @@ class Module(Described):
     """
 
     kind: ClassVar[str] = "layer"
-    predict: Callable[..., np.ndarray]  # installed by train, a layer above
 
     def __init__(self) -> None:
         pass
@@ -117,6 +117,11 @@ class Module(Described):
     def modules(self) -> list[Module]:
         """This module and all those inside it, each once, outer before inner."""
         return list(self.named_modules().values())
+
+    def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
+        """The model's outputs for rows of X; described, and replaced, by `train.predict`."""
+        found: np.ndarray = late.call("Module.predict", self, X, batch_size)
+        return found
 
     def parameters(self) -> dict[str, Tensor]:
         """What is learned, by dotted name; one that is used in several places appears once."""

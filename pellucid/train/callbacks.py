@@ -6,14 +6,13 @@ every epoch, in order; where none does, many short epochs are run as one slice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
-
-from pellucid.core.storage import Cell
 
 from .checks import whole_number
 from .metrics import greater_is_better
 from .run import Run
+from .step import cells_of, copies, restore
 
 
 class Callback:
@@ -103,7 +102,7 @@ class EarlyStopping(Callback):
         self._sign = -1.0 if greater_is_better(self._column) else 1.0
         self.best = self._sign * float("inf")
         self.best_epoch = 0
-        self._cells = [t.node.cell for t in (*run.model.parameters().values(), *run.model.states().values())]
+        self._cells = cells_of(run.model)
         self._kept: list[Any] = []
 
     def epoch_end(self, run: Run) -> None:
@@ -115,9 +114,7 @@ class EarlyStopping(Callback):
             if self.restore_best:
                 self._kept = copies(self._cells)
         elif epoch - self.best_epoch >= self.patience:
-            run.stop(
-                f"{self._column} has not become better since epoch {self.best_epoch}"
-            )
+            run.stop(f"{self._column} has not become better since epoch {self.best_epoch}")
 
     def train_end(self, run: Run) -> None:
         """Give back the best parameters."""
@@ -126,26 +123,13 @@ class EarlyStopping(Callback):
         self._kept = []
 
 
-def copies(cells: Iterable[Cell]) -> list[Any]:
-    """What the cells hold, copied."""
-    return [cell.value.copy() for cell in cells]
-
-
-def restore(cells: Iterable[Cell], values: Iterable[Any]) -> None:
-    """Put copied values back into their cells."""
-    for cell, value in zip(cells, values, strict=True):
-        cell.value[...] = value
-
-
 def as_callback(given: Any) -> Callback:
     """A callback from what the user gave: a callback, or a function of the run."""
     if isinstance(given, Callback):
         return given
     if callable(given) and not isinstance(given, type):
         return EpochFunction(given)
-    raise TypeError(
-        f"a callback must be a Callback or a function of the run, received {given!r}"
-    )
+    raise TypeError(f"a callback must be a Callback or a function of the run, received {given!r}")
 
 
 def early_stopping_from(given: Any) -> Callback | None:

@@ -18,7 +18,8 @@ def check_model(model: Any) -> None:
     """Refuse what is not a model."""
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise TypeError(
-            f"expected a model, received the class {model.__name__}; make one: {model.__name__}(...)"
+            f"expected a model, received the class {model.__name__}; make one with "
+            f"{model.__name__}(...)"
         )
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a model (an nn.Module), received {type(model).__name__}")
@@ -26,11 +27,7 @@ def check_model(model: Any) -> None:
 
 def whole_number(value: Any, name: str, least: int = 1) -> int:
     """A whole number of at least so much."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | np.integer)
-        or value < least
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, received {value!r}")
     return int(value)
 
@@ -79,7 +76,9 @@ def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
     """
     array = numeric(values, name)
     if array.ndim == 0:
-        raise ValueError(f"{name} must have one row per example, received the single number {array}")
+        raise ValueError(
+            f"{name} must have one row per example, received the single number {array}"
+        )
     if array.ndim == 1:
         raise ValueError(
             f"{name} must have one row per example and at least one column, received shape "
@@ -87,7 +86,9 @@ def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
             f"{name}.reshape(1, -1) for one example"
         )
     if array.size == 0:
-        raise ValueError(f"{name} is empty: received shape {array.shape}, expected at least one row")
+        raise ValueError(
+            f"{name} is empty: received shape {array.shape}, expected at least one row"
+        )
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(array, dtype)
     finite(converted, name, array)

@@ -14,10 +14,9 @@ import numpy as np
 from pellucid.core.node import Node, topological
 from pellucid.core.program import Computation
 
-from .callbacks import restore
 from .loop import Loop
 from .programs import program
-from .step import Step, TrainingState, cells_of
+from .step import Step, TrainingState, cells_of, restore
 
 if TYPE_CHECKING:
     from .run import Run
@@ -135,8 +134,8 @@ class Guard:
         layer, what = _first_not_finite(step, self.state, [*self.loop.data, rows])
         epoch = number // self.loop.steps_per_epoch + 1
         message = (
-            f"training diverged at step {number + 1:,} (epoch {epoch}): {what}. The model keeps the "
-            f"values from before this step. {_advice(self.loop.data[0], self.state)}"
+            f"training diverged at step {number + 1:,} (epoch {epoch}): {what}. The model keeps "
+            f"the values from before this step. {_advice(self.loop.data[0], self.state)}"
         )
         return TrainingDiverged(message, number + 1, epoch, layer)
 
@@ -153,9 +152,9 @@ def _first_not_finite(
         name = innermost[node] or "model"
         places.append((node, name, f"the output of layer {name}, {modules[innermost[node]]!r},"))
     places.append((step.loss, "loss", "the loss itself"))
-    for name, node in reversed(step.gradients.items()):
+    for name, node in reversed(list(step.gradients.items())):
         places.append((node, name, f"the gradient of parameter {name}"))
-    for name, node in reversed(step.updated.items()):
+    for name, node in reversed(list(step.updated.items())):
         places.append((node, name, f"the new value of parameter {name}"))
 
     nodes = tuple(dict.fromkeys(node for node, _, _ in places))

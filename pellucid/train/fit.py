@@ -202,7 +202,8 @@ def _data(
     if isinstance(validation, tuple | list):
         if len(validation) != 2:
             raise ValueError(f"validation must be (X, y), received {len(validation)} parts")
-        return data, prepared(model, loss, *validation, names=("validation X", "validation y"))
+        names = ("validation X", "validation y")
+        return data, prepared(model, loss, validation[0], validation[1], names)
     count = round(rows * checks.fraction(validation, "validation"))
     if not 0 < count < rows:
         raise ValueError(

@@ -108,6 +108,8 @@ class Predictor:
 
     def blocks(self, shape: tuple[int, ...], block: int) -> list[tuple[int, int]]:
         """How an input is cut: rows of a block, and number of such blocks, largest first."""
+        if shape[1:] not in self._alone:
+            trace_output(self.model, shape, self.dtype)  # an error names the shape as given
         if not self.treats_rows_alone(shape[1:]):
             return [(shape[0], 1)]
         return list(_cut(shape[0], block))
@@ -233,7 +235,9 @@ def predict(self: nn.Module, X: Any, batch_size: int | None = None) -> np.ndarra
                 return found.ready[X.shape, X.dtype](X)
         except (AttributeError, KeyError, TypeError):
             pass
-    return _predict(self, X, BLOCK if batch_size is None else whole_number(batch_size, "batch_size"))
+    return _predict(
+        self, X, BLOCK if batch_size is None else whole_number(batch_size, "batch_size")
+    )
 
 
 def _predict(model: nn.Module, X: Any, block: int) -> np.ndarray:
@@ -258,4 +262,4 @@ def _predict(model: nn.Module, X: Any, block: int) -> np.ndarray:
     return out
 
 
-nn.Module.predict = predict  # the method's home is here: layers know nothing of programs
+nn.Module.predict = predict  # type: ignore[method-assign]  # its home is here; see core.late

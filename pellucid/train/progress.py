@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from .callbacks import Callback
 from .run import Run, format_figure
@@ -45,7 +46,9 @@ class Progress(Callback):
         if epochs:
             latest = run.history.row(-1)
             figures = "  ".join(
-                f"{name} {format_figure(value)}" for name, value in latest.items() if name != "epoch"
+                f"{name} {format_figure(value)}"
+                for name, value in latest.items()
+                if name != "epoch"
             )
         self._bar.update(
             self._task,

@@ -24,9 +24,9 @@ class History(Mapping[str, Sequence[float]]):
         >>> history["loss"].tolist(), history.last("loss"), len(history["epoch"])
         ([0.5, 0.25], 0.25, 2)
         >>> history
-        epoch     loss
-            1   0.5000
-            2   0.2500
+        epoch    loss
+            1  0.5000
+            2  0.2500
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -79,12 +79,16 @@ def _lines(history: History, most: int) -> list[str]:
     width = {name: max(len(name), 6) for name in history}
     lines = ["  ".join(name.rjust(width[name]) for name in history).removeprefix(" ")]
     count = history.epochs
-    shown = range(count) if count <= most else [*range(most // 2), -1, *range(count - most // 2, count)]
+    shown = (
+        range(count) if count <= most else [*range(most // 2), -1, *range(count - most // 2, count)]
+    )
     for epoch in shown:
         if epoch < 0:
             lines.append("...")
             continue
-        cells = (format_figure(value).rjust(width[name]) for name, value in history.row(epoch).items())
+        cells = (
+            format_figure(value).rjust(width[name]) for name, value in history.row(epoch).items()
+        )
         lines.append("  ".join(cells).removeprefix(" "))
     return lines
 

@@ -6,7 +6,7 @@ then run any number of times by one call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,17 @@ def learned_dtype(model: nn.Module) -> np.dtype:
 def cells_of(model: nn.Module) -> list[Cell]:
     """The cells of a model's parameters and state."""
     return [_cell(t) for t in (*model.parameters().values(), *model.states().values())]
+
+
+def copies(cells: Iterable[Cell]) -> list[np.ndarray]:
+    """What the cells hold, copied."""
+    return [cell.value.copy() for cell in cells]
+
+
+def restore(cells: Iterable[Cell], values: Iterable[np.ndarray]) -> None:
+    """Put copied values back into their cells."""
+    for cell, value in zip(cells, values, strict=True):
+        cell.value[...] = value
 
 
 def _cell(t: Tensor) -> Cell:

@@ -161,7 +161,9 @@ def _read(
         if aim is not None:
             texts.append(row[aim].strip())
             if not texts[-1]:
-                raise DataError(f"line {line} of {path} has nothing in its target column {target!r}")
+                raise DataError(
+                    f"line {line} of {path} has nothing in its target column {target!r}"
+                )
     if not values:
         raise DataError(f"{path} has no rows below its header")
     X = np.frombuffer(values, np.float64).reshape(-1, len(chosen))

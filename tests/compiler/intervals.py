@@ -170,8 +170,8 @@ def carry(node: Node, xs: Sequence[Bounds], *, rounding: bool) -> Bounds:
     else:
         low, high = RULES.get(node.name, _rising)(node, *xs)
     count, total = terms(node, xs)
-    if not rounding and count:  # beyond 2^24 a sum might round, and its order matter
-        low = np.where(total < 2.0**24, low, -np.inf)
+    if not rounding and count and (total >= 2.0**24).any():
+        low = np.full(node.shape, -np.inf)  # a sum might round, and its order matter
     if not rounding or node.dtype.kind != "f":
         return Bounds(low, high)
     limits = np.finfo(node.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -83,7 +84,7 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8), **more):
         (b"\0" * 7, "does not start"),
         (b"\0" * 64, "does not start"),
         (b"\xff" * 64, "does not start"),
-        (b"PK\x03\x04" + b"\0" * 60, "cut short or not a model"),
+        (b"PK\x03\x04" + b"\0" * 60, "does not start"),
         ((100).to_bytes(8, "little") + b"{}", "cut short or not a model"),
         (with_header(b"[]"), "not JSON"),
         (with_header(b"{} x"), "broken"),
@@ -112,6 +113,7 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8), **more):
         (with_header({"a": entry("BOOL", (2,), (0, 2))}, b"\1\2"), "booleans"),
         (with_header({"a": entry("F32", (0, 2**62, 2**62), (0, 0))}), "has shape"),
     ],
+    ids=itertools.count(),
 )
 def test_damaged_files_are_refused(reading, content, message):
     with pytest.raises(ModelFileError, match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 
@@ -85,10 +86,8 @@ def test_damaged_idx_files_are_refused(tmp_path, content, message):
 def test_any_bytes_give_an_array_or_a_clear_error(tmp_path_factory, content, start):
     path = tmp_path_factory.mktemp("fuzz") / "file"
     path.write_bytes(start + content)
-    try:
+    with contextlib.suppress(DataError):
         assert read_idx(path).nbytes <= 100
-    except DataError:
-        pass
 
 
 def test_archives_are_read_by_their_names(tmp_path):
