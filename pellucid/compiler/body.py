@@ -277,6 +277,8 @@ class Body:
         w = self.w
         index_cursor, row_cursor = self.gather_cursors(node, section)
         table, index = self.plan.operand(node, 0), self.plan.operand(node, 1)
+        if table.buffer.role == "literal":
+            return splat(table.dtype, table.buffer.literal)
         pitch, rows = table.strides[0], table.shape[0]
         assert index_cursor.buffer is not None and row_cursor.buffer is not None
         lane_index = index_cursor.strides[-1] if index_cursor.strides else 0

@@ -283,9 +283,13 @@ class _Placer:
 
     def _arrange_operands(self, node: Node) -> None:
         """The right operand is read along its rows; otherwise it is copied so."""
-        y = node.inputs[1]
-        view = self.plan.views[y]
-        if view.strides[-1] == 1 or y.shape[-1] == 1:
+        x, y = node.inputs
+        left, view = self.plan.views[x], self.plan.views[y]
+        if left.buffer.role == "literal":  # one number everywhere: it needs a place to be read
+            place = temporary((), x.dtype).whole()
+            self.copy(View(left.buffer, 0, (), ()), place)
+            self.plan.operands[node, 0] = View(place.buffer, 0, x.shape, (0,) * len(x.shape))
+        if view.buffer.role != "literal" and (view.strides[-1] == 1 or y.shape[-1] == 1):
             return
         if y not in self.rows:
             self.rows[y] = temporary(y.shape, y.dtype).whole()

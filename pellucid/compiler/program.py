@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from pellucid.core.program import Computation, Program, ReferenceProgram
 from pellucid.core.storage import ALIGNMENT, Cell
 
 from . import cache
-from .threads import POOL, get_threads, meeting
+from .threads import POOL, Choice, get_threads, meeting
 
 RUN = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
@@ -89,6 +90,7 @@ class CompiledProgram:
         self._lock = threading.Lock()
         self._shared: bool = description["shared"]
         self._meeting = meeting()
+        self._choice = Choice()
         self._memory = np.zeros(description["memory"] + ALIGNMENT, np.uint8)
         start = self._memory.ctypes.data
         start += -start % ALIGNMENT
@@ -150,13 +152,19 @@ class CompiledProgram:
             table[slot] = outputs[number].ctypes.data
 
     def _call(self, table: np.ndarray, steps: int) -> None:
-        workers = get_threads() if self._shared else 1
         at, record, function = table.ctypes.data, self._meeting.ctypes.data, self._function
+        available = get_threads() if self._shared else 1
+        if available == 1:
+            function(at, 0, 1, steps, record)
+            return
+        workers = self._choice.workers(available, steps)
+        started = time.perf_counter()
         if workers == 1:
             function(at, 0, 1, steps, record)
         else:
             self._meeting[0] = 0
             POOL.run(lambda worker: function(at, worker, workers, steps, record), workers)
+        self._choice.note(workers, (time.perf_counter() - started) / max(steps, 1))
 
     def _check(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int

@@ -65,6 +65,50 @@ def meeting() -> np.ndarray:
     return record
 
 
+class Choice:
+    """How many workers a program runs on: all, or one where meeting costs more than it gains.
+
+    On a loaded machine, or with little work in a step, workers that wait for each
+    other are slower than one alone. Both ways give the same bits, so the faster is
+    taken, and the other is tried again now and then.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+        self._to_try: list[int] = []
+        self._steps = 0
+        self._until_trial = 0
+
+    def workers(self, available: int, steps: int) -> int:
+        """How many of the available workers to use for a call of so many steps."""
+        if available == 1:
+            return 1
+        ways = [available, 1]
+        if not self._steps / 4 < steps <= self._steps * 4 or available not in self._seconds:
+            # calls of another length: waking workers weighs otherwise, so find out anew
+            self._steps, self._seconds = steps, dict.fromkeys(ways, float("inf"))
+            self._to_try = ways * 2
+        if not self._to_try:
+            self._until_trial -= 1
+            if self._until_trial < 0:
+                one, other = sorted(ways, key=self._seconds.__getitem__)
+                close = self._seconds[other] < 1.3 * self._seconds[one]
+                self._until_trial = SOON if close else LATER
+                self._to_try = [other]
+        return self._to_try[-1] if self._to_try else min(ways, key=self._seconds.__getitem__)
+
+    def note(self, workers: int, seconds: float) -> None:
+        """Remember how long a step took."""
+        before = self._seconds[workers]
+        self._seconds[workers] = min(seconds, (before + seconds) / 2)
+        if self._to_try:
+            self._to_try.pop()
+
+
+SOON, LATER = 24, 200
+"""Calls until the other way is tried again: if it was about as fast, and if it was not."""
+
+
 class Pool:
     """Threads that wait for work; the calling thread is worker 0."""
 

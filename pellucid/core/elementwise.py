@@ -58,12 +58,14 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _erf(x: np.ndarray) -> np.ndarray:
-    """Abramowitz and Stegun 7.1.5 for small x, Laplace's continued fraction for large."""
+    """Abramowitz and Stegun 7.1.6 for small x, Laplace's continued fraction for large."""
     z = np.abs(x.astype(np.float64))
-    series, term = z.copy(), z.copy()
+    near = np.minimum(z, 2.2)
+    series, term = near.copy(), near.copy()
     for n in range(1, 60):
-        term = term * (-z * z) / n
-        series = series + term / (2 * n + 1)
+        term = term * (2 * near * near) / (2 * n + 1)
+        series = series + term
+    series = series * np.exp(-near * near)
     fraction = np.zeros_like(z)
     safe = np.maximum(z, 1.0)
     for n in range(60, 0, -1):
@@ -71,6 +73,17 @@ def _erf(x: np.ndarray) -> np.ndarray:
     tail = 1 - np.exp(-safe * safe) / (np.sqrt(np.pi) * (safe + fraction))
     value = np.where(z < 2.2, series * 2 / np.sqrt(np.pi), tail)
     return np.where(np.isnan(z), z, np.copysign(np.where(z > 30, 1.0, value), x)).astype(x.dtype)
+
+
+def _cast(x: np.ndarray, dtype: str) -> np.ndarray:
+    """Towards zero for whole numbers; beyond their range the nearest, and 0 for NaN."""
+    target = np.dtype(dtype)
+    if x.dtype.kind != "f" or target.kind not in "iu":
+        return x.astype(target)
+    limits = np.iinfo(target)
+    low, high = x <= limits.min, x >= float(limits.max)
+    inside = np.where(low | high | np.isnan(x), 0, x).astype(target)
+    return np.where(low, limits.min, np.where(high, limits.max, inside)).astype(target)
 
 
 def _relu(x: np.ndarray) -> np.ndarray:
@@ -152,7 +165,7 @@ define(
     "cast",
     "elementwise",
     lambda x, dtype: (x.shape, np.dtype(dtype)),
-    lambda x, dtype: x.astype(dtype),
+    _cast,
     (lambda g, ans, x, dtype: cast(g, x.dtype) if x.dtype.kind == "f" else None,),
 )
 define("stop_gradient", "elementwise", _same, lambda x: x, (None,))

@@ -40,7 +40,6 @@ def save(
 
     Example:
         >>> import os, tempfile
-        >>> import pellucid as pe
         >>> from pellucid import io, nn
         >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
         >>> io.save(nn.Sequential(nn.Linear(2, 1)), path)
@@ -78,6 +77,14 @@ def load(path: str | os.PathLike[str], layers: Sequence[type[nn.Module]] = ()) -
 
     Raises:
         ModelFileError: the file is missing, damaged or not a model of this library.
+
+    Example:
+        >>> import os, tempfile
+        >>> from pellucid import io, nn
+        >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
+        >>> io.save(nn.Sequential(nn.Linear(2, 1), nn.Tanh()), path)
+        >>> io.load(path)
+        Sequential(Linear(2, 1), Tanh())
     """
     return read_model(path, layers)[0]
 
@@ -96,6 +103,14 @@ def read_model(
 
     Raises:
         ModelFileError: as for `load`.
+
+    Example:
+        >>> import os, tempfile
+        >>> from pellucid import io, nn
+        >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
+        >>> io.save(nn.Sequential(nn.Linear(2, 2)), path, {"labels": ["cat", "dog"]})
+        >>> io.read_model(path)[1]
+        {'labels': ['cat', 'dog']}
     """
     arrays, metadata = safetensors.read(path)
     _check_version(metadata, path)

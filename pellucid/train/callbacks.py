@@ -11,7 +11,7 @@ from typing import Any
 
 from .checks import whole_number
 from .metrics import greater_is_better
-from .run import Run
+from .run import DIVERGED, Run
 from .step import cells_of, copies, restore
 
 
@@ -118,7 +118,7 @@ class EarlyStopping(Callback):
 
     def train_end(self, run: Run) -> None:
         """Give back the best parameters."""
-        if self._kept and self.best_epoch < run.history.epochs:
+        if self._kept and self.best_epoch < run.history.epochs and run.stopped != DIVERGED:
             restore(self._cells, self._kept)
         self._kept = []
 

@@ -25,6 +25,12 @@ def check_model(model: Any) -> None:
         raise TypeError(f"expected a model (an nn.Module), received {type(model).__name__}")
 
 
+def check_learns(model: nn.Module) -> None:
+    """Refuse a model that has nothing to learn."""
+    if not model.parameters():
+        raise ValueError(f"the model has no parameters to learn: {model!r}")
+
+
 def whole_number(value: Any, name: str, least: int = 1) -> int:
     """A whole number of at least so much."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

@@ -100,6 +100,16 @@ def read_npz(
 
     Raises:
         DataError: the file cannot be read or does not hold such arrays.
+
+    Example:
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from pellucid.train.datasets import read_npz
+        >>> path = os.path.join(tempfile.mkdtemp(), "data.npz")
+        >>> np.savez(path, X=np.ones((3, 2)), y=np.arange(3))
+        >>> X, y = read_npz(path)
+        >>> X.shape, y.tolist()
+        ((3, 2), [0, 1, 2])
     """
     try:
         with open(path, "rb") as file:
@@ -159,6 +169,15 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
     Raises:
         DataError: the file is missing, cut short, or no IDX file.
+
+    Example:
+        >>> import os, tempfile
+        >>> from pellucid.train.datasets import read_idx
+        >>> path = os.path.join(tempfile.mkdtemp(), "labels-idx1-ubyte")
+        >>> with open(path, "wb") as file:
+        ...     _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+        >>> read_idx(path).tolist()
+        [7, 2, 1]
 
     Source:
         http://yann.lecun.com/exdb/mnist

@@ -110,10 +110,7 @@ def prepared(
     targets = checks.numeric(y, names[1])
     checks.same_length(X, targets, *names)
     checks.finite(targets, names[1])
-    found = loss.check(targets, output_shape(model, X))
-    if found.dtype.kind == "f" and dtype == np.float64:
-        found = np.asarray(targets, np.float64).reshape(found.shape)
-    return [X, np.ascontiguousarray(found)]
+    return [X, np.ascontiguousarray(loss.check(targets, output_shape(model, X), dtype))]
 
 
 def evaluate(

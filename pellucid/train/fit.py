@@ -21,7 +21,7 @@ from .interrupt import Interrupt
 from .loop import Loop, Pace
 from .metrics import metrics_for
 from .predict import output_shape
-from .run import Run
+from .run import DIVERGED, INTERRUPTED, Run
 from .shuffle import split_rows
 from .step import TrainingState, trace_step
 
@@ -49,7 +49,8 @@ def fit(
 
     Each step takes the next rows of the epoch's order, computes the loss, its
     gradients and the optimizer's update, all in one compiled program; an epoch's
-    last batch may be smaller. The same arguments give the same bits.
+    last batch may be smaller. The same arguments give the same bits; orders and random
+    numbers start anew with each call, so give another seed to go on with others.
 
     Args:
         model: what learns.
@@ -96,6 +97,7 @@ def fit(
     """
     started = time.perf_counter()
     checks.check_model(model)
+    checks.check_learns(model)
     epochs = checks.whole_number(epochs, "epochs")
     batch_size = checks.whole_number(batch_size, "batch_size")
     chosen = nn.as_loss(loss)
@@ -132,14 +134,14 @@ def fit(
                     if len(rows) and watcher.looks_at_epochs:
                         watcher.epoch_end(run)
                 if interrupt.received:
-                    run.stop("interrupted")
+                    run.stop(INTERRUPTED)
                 if loop.done == loop.total:
                     run.stop(f"all {epochs} epochs")
         guard.finish()
     except KeyboardInterrupt:
-        run.stop("interrupted")
+        run.stop(INTERRUPTED)
     except TrainingDiverged as error:
-        run.stop("diverged")
+        run.stop(DIVERGED)
         error.run = run
         raise
     finally:

@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.core.program import Program
 from pellucid.core.random import seed_words
 
-from .programs import fill_orders, program
+from .programs import Part, fill_orders, program, run_in_turn
 from .step import Step
 
 SLICE_SECONDS = 0.05
@@ -106,13 +106,17 @@ class Loop:
             Their records (steps, columns), valid until the next call.
         """
         at = 0
+        parts: list[Part] = []
         while at < steps:
+            if parts and not self._has_order(self.done // self.steps_per_epoch):
+                run_in_turn(parts)  # before the orders that they read are replaced
+                parts = []
             index, count = self._next_rows(steps - at)
-            self.program(index.shape[1]).run(
-                [*self.data, index], [self._records[at : at + count]], count
-            )
+            records = self._records[at : at + count]
+            parts.append((self.program(index.shape[1]), [*self.data, index], [records], count))
             at += count
             self.done += count
+        run_in_turn(parts)
         return self._records[:steps]
 
     def rows_of(self, step: int) -> np.ndarray:
@@ -138,12 +142,14 @@ class Loop:
 
     def _orders_from(self, epoch: int) -> np.ndarray:
         """The orders of this epoch and of some that follow."""
-        at = epoch - self._first_epoch
-        if not 0 <= at < len(self._order):
-            self._first_epoch, at = epoch, 0
+        if not self._has_order(epoch):
+            self._first_epoch = epoch
             if self._shuffled:
                 fill_orders(self._order, self._seed, epoch)
-        return self._order[at:]
+        return self._order[epoch - self._first_epoch :]
+
+    def _has_order(self, epoch: int) -> bool:
+        return 0 <= epoch - self._first_epoch < len(self._order)
 
 
 class Pace:

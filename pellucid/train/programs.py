@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from pellucid import compiler
 from pellucid.compiler import program
+from pellucid.core.program import Program
 
 from .shuffle import STREAM, shuffle_reference
 
@@ -16,4 +19,14 @@ def fill_orders(out: np.ndarray, seed_words: np.ndarray, first_epoch: int) -> No
     shuffle(out, seed_words, first_epoch, STREAM)
 
 
-__all__ = ["fill_orders", "program"]
+Part = tuple[Program, Sequence[np.ndarray], Sequence[np.ndarray], int]
+"""A program, its inputs and outputs, and how many steps."""
+
+
+def run_in_turn(parts: Iterable[Part]) -> None:
+    """Run programs one after the other, each for its number of steps."""
+    for found, inputs, outputs, steps in parts:
+        found.run(inputs, outputs, steps)
+
+
+__all__ = ["Part", "fill_orders", "program", "run_in_turn"]

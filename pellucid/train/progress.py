@@ -20,7 +20,7 @@ class Progress(Callback):
         """Show the bar."""
         self._bar = Bar(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[figures]}"),
             auto_refresh=False,  # no thread beside those that compute

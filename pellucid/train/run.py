@@ -101,8 +101,14 @@ def format_figure(value: float) -> str:
     return f"{value:.2e}" if small or abs(value) >= 1e4 else f"{value:.4f}"
 
 
+DIVERGED = "diverged"
+INTERRUPTED = "interrupted"
+
+
 class Run:
     """A training run: what was learned, how it went, and why it ended.
+
+    `fit` makes it; its text is a table of the first and the last epochs.
 
     Attributes:
         model: the trained model.

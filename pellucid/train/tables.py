@@ -90,6 +90,16 @@ def read_csv(
     Raises:
         DataError: the file cannot be read, a column is missing, or a value in a
             feature column is not a finite number (names column and line).
+
+    Example:
+        >>> import os, tempfile
+        >>> from pellucid.train.tables import read_csv
+        >>> path = os.path.join(tempfile.mkdtemp(), "flowers.csv")
+        >>> with open(path, "w") as file:
+        ...     _ = file.write("length,kind\\n5.1,iris\\n3.0,rose\\n")
+        >>> table = read_csv(path, target="kind")
+        >>> table.X.tolist(), table.target
+        ([[5.1], [3.0]], ['iris', 'rose'])
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:

@@ -10,6 +10,7 @@ the order of additions, there is one right answer, to the bit.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from pellucid.core.tensor import Tensor, add, apply, broadcast_to, cast, multipl
 
 from .intervals import Bounds, evaluate, exactly
 
-LENGTHS = (2, 1, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 0)
+LENGTHS = (2, 1, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 1, 2, 3, 16, 0)
 LARGEST = 4000  # elements of a value
 MOST = {"real": 1e3, "whole": 2.0**20}
 SHARP = 1e-3  # bounds wider than this part of a value's size tell too little
@@ -127,6 +128,8 @@ class Builder:
     def pick(self, allowed: Callable[[Tensor], bool] = lambda t: t.dtype.kind == "f") -> Tensor:
         """One of the values; the latest is the simplest choice."""
         found = [t for t in self.values if allowed(t)]
+        if self.number(0, 15):  # values without elements are few, and lead to more of them
+            found = [t for t in found if t.size] or found
         if not found:
             raise Unsuitable
         return found[-1 - self.number(0, len(found) - 1)]
@@ -186,13 +189,13 @@ Operation = Callable[[Builder], Tensor]
 OPERATIONS: dict[str, list[Operation]] = {"real": [], "whole": []}
 
 
-def operation(*kinds: str) -> Callable[[Operation], Operation]:
-    def add(f: Operation) -> Operation:
+def operation(*kinds: str, weight: int = 1) -> Callable[[Operation], Operation]:
+    def add_row(f: Operation) -> Operation:
         for kind in kinds:
-            OPERATIONS[kind].append(f)
+            OPERATIONS[kind] += [f] * weight
         return f
 
-    return add
+    return add_row
 
 
 def fitting(b: Builder, x: Tensor) -> Tensor:
@@ -205,7 +208,7 @@ def fitting(b: Builder, x: Tensor) -> Tensor:
     return b.pick(goes)
 
 
-@operation("real", "whole")
+@operation("real", "whole", weight=3)
 def binary(b: Builder) -> Tensor:
     x = b.pick(lambda t: t.dtype.kind in "fi")
     f = b.one_of((add, multiply, subtract, pe.maximum, pe.minimum))
@@ -220,7 +223,7 @@ def unary(b: Builder) -> Tensor:
     return f(b.pick())
 
 
-@operation("real")
+@operation("real", weight=2)
 def rounding_unary(b: Builder) -> Tensor:
     f = b.one_of((pe.tanh, pe.exp, pe.sigmoid, pe.erf, pe.sin, pe.cos, pe.expm1, pe.relu))
     return f(b.pick())
@@ -358,7 +361,7 @@ def joined(b: Builder) -> Tensor:
     return pe.concatenate(others, axis)
 
 
-@operation("real", "whole")
+@operation("real", "whole", weight=3)
 def reduction(b: Builder) -> Tensor:
     x = b.pick(lambda t: t.dtype.kind in "fi" and t.ndim > 0)
     axes = tuple(a for a in range(x.ndim) if b.number(0, 1)) or (b.number(0, x.ndim - 1),)
@@ -374,7 +377,7 @@ def softmax(b: Builder) -> Tensor:
     return b.one_of((pe.softmax, pe.log_softmax, pe.logsumexp))(x, b.number(0, x.ndim - 1))
 
 
-@operation("real", "whole")
+@operation("real", "whole", weight=3)
 def product(b: Builder) -> Tensor:
     """With another value, or with new weights; often transposed, sliced or followed by a bias."""
     x = b.pick(lambda t: t.dtype.kind == "f" and t.ndim > 1)
@@ -435,14 +438,16 @@ def examples(draw: Callable[[Any], Any], kind: str) -> Example:
         b.admit(b.source(b.shape(), main))
     if b.number(0, 2) == 0:
         b.admit(b.source(b.shape(2), b.one_of((bool, np.int32, np.int64))))
-    grown, first = 0, len(b.values)
+    first = len(b.values)
     with tracing():
-        for _ in range(b.number(2, 25)):
-            try:
-                grown += b.admit(b.one_of(OPERATIONS[kind])(b))
-            except Unsuitable:
-                continue
-        outputs = [b.values[-1]] + [b.pick(lambda t: True) for _ in range(b.number(0, 3))]
+        wanted = first + b.number(2, 25)
+        for _ in range(3 * wanted):
+            if len(b.values) < wanted:
+                with contextlib.suppress(Unsuitable):
+                    b.admit(b.one_of(OPERATIONS[kind])(b))
+        used = {i for t in b.values for i in t.node.inputs}
+        ends = [t for t in b.values if t.node not in used]
+        outputs = ends[-4:] + [b.pick(lambda t: True) for _ in range(b.number(0, 2))]
         updates = []
         for cell in b.cells:
             shape, dtype = cell.value.shape, cell.value.dtype

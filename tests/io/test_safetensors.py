@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 
@@ -149,8 +150,8 @@ def test_changed_bytes_never_do_worse_than_a_clear_error(tmp_path_factory, chang
 def test_any_header_gives_arrays_or_a_clear_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("fuzz") / "file"
     path.write_bytes(with_header(b"{" + text))
-    with pytest.raises(ModelFileError):
-        safetensors.read(path)
+    with contextlib.suppress(ModelFileError):
+        assert safetensors.read(path)[0] == {}  # there are no data
 
 
 def test_a_missing_file_is_a_clear_error(tmp_path):

@@ -279,6 +279,7 @@ def broken(place, value):
     [
         ({"model": 3}, TypeError, r"expected a model \(an nn.Module\), received int"),
         ({"model": nn.Linear}, TypeError, "received the class Linear; make one with"),
+        ({"model": nn.Sequential(nn.ReLU())}, ValueError, "no parameters to learn"),
         ({"X": np.zeros((0, 4)), "y": []}, ValueError, "X is empty: received shape"),
         ({"X": np.zeros((6, 0))}, ValueError, "X is empty"),
         ({"y": [0, 1]}, ValueError, "X has 6 rows, y 2 rows"),

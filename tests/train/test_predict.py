@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -87,6 +88,26 @@ def test_the_result_is_the_callers_own():
     np.testing.assert_array_equal(first, kept)
     first[:] = 0
     np.testing.assert_array_equal(model.predict(X), kept)
+
+
+def test_several_threads_may_ask_at_once():
+    model, X = network(), rows(64)
+    expected = model.predict(X)
+    wrong = []
+
+    def ask(start):
+        for i in range(start, 2000, 4):
+            row = i % 64
+            if not np.array_equal(model.predict(X[row : row + 1])[0], expected[row]):
+                wrong.append(row)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if compiler.can_compile():
+        assert wrong == []
 
 
 def test_no_rows_give_no_rows():

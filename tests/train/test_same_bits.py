@@ -1,0 +1,75 @@
+"""One hash for a training run, whatever it runs on and however often."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pellucid as pe
+from pellucid import compiler, nn, optim, train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(
+    not compiler.can_compile(), reason="NumPy's products have other bits on other machines"
+)
+
+
+def trained(**options):
+    """The hash of weights and predictions after 300 steps of a network with dropout."""
+    pe.random.set_seed(11)
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(960, 37)).astype(np.float32)
+    y = (np.abs(X).sum(axis=1) * 3).astype(np.int32) % 10
+    model = nn.Sequential(
+        nn.Linear(37, 70), nn.ReLU(), nn.Dropout(0.3), nn.Linear(70, 33), nn.Tanh(),
+        nn.Linear(33, 10),
+    )  # fmt: skip
+    settings = {"optimizer": optim.adam(3e-3), "epochs": 9, "batch_size": 29, "seed": 11}
+    run = train.fit(model, X, y, **(settings | options))
+    assert run.steps >= 300
+    found = hashlib.sha256()
+    for value in model.state_dict().values():
+        found.update(value.tobytes())
+    found.update(model.predict(X[:257]).tobytes())
+    found.update(np.array(run.history["loss"]).tobytes())
+    return found.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return trained()
+
+
+@pytest.mark.parametrize("repeat", range(3))
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+def test_any_number_of_threads(expected, threads, repeat):
+    compiler.set_threads(threads)
+    assert trained() == expected
+
+
+def test_watched_or_not(expected):
+    assert trained(callbacks=[lambda run: None], verbose=False) == expected
+
+
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="haswell is an x86-64 processor"
+)
+def test_another_processor(expected):
+    code = "from tests.train.test_same_bits import trained; print(trained())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PELLUCID_CPU": "haswell", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.strip() == expected
