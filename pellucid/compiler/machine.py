@@ -12,6 +12,7 @@ from .target import Target
 _lock = threading.Lock()
 _ready: set[str] = set()
 
+
 def _initialize(target: Target, host: bool) -> None:
     with _lock:
         kind = "host" if host else "all"

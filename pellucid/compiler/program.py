@@ -158,13 +158,13 @@ class CompiledProgram:
             function(at, 0, 1, steps, record)
             return
         workers = self._choice.workers(available, steps)
-        started = time.perf_counter()
+        started, share = time.perf_counter(), 1.0
         if workers == 1:
             function(at, 0, 1, steps, record)
         else:
             self._meeting[0] = 0
-            POOL.run(lambda worker: function(at, worker, workers, steps, record), workers)
-        self._choice.note(workers, (time.perf_counter() - started) / max(steps, 1))
+            share = POOL.run(lambda worker: function(at, worker, workers, steps, record), workers)
+        self._choice.note(workers, max(steps, 1), time.perf_counter() - started, share)
 
     def _check(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int

@@ -6,6 +6,7 @@ import ctypes
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -65,48 +66,52 @@ def meeting() -> np.ndarray:
     return record
 
 
-class Choice:
-    """How many workers a program runs on: all, or one where meeting costs more than it gains.
+BRIEF = 150e-6
+"""Seconds below which a call is not worth waking other threads for."""
 
-    On a loaded machine, or with little work in a step, workers that wait for each
-    other are slower than one alone. Both ways give the same bits, so the faster is
-    taken, and the other is tried again now and then.
+TELLING = 5e-3
+"""Seconds after which calls tell how crowded the machine is."""
+
+CROWDED = 0.9
+"""Share of the time for which a worker must have had its processor to count as undisturbed."""
+
+PATIENCE = 24
+"""Times, of at least TELLING, for which one worker goes on alone before all are tried again."""
+
+
+class Choice:
+    """How many workers a program's next call uses: all, or one where that is faster.
+
+    One alone does brief calls. On a crowded machine workers that wait for each other
+    can be slower than one: where a worker did not have its processor all the time,
+    one alone is tried, and the faster way is kept for a while. All ways give the
+    same bits.
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}
-        self._to_try: list[int] = []
-        self._steps = 0
-        self._until_trial = 0
+        self._best = 1.0  # seconds that a step took at best; unknown so far
+        self._together = 0.0  # seconds of a step when the workers were last together
+        self._alone = 0  # how many times more one worker goes on alone
+        self._seen = [0.0, 0.0, 0.0]  # steps, seconds, undisturbed seconds since the last verdict
 
     def workers(self, available: int, steps: int) -> int:
         """How many of the available workers to use for a call of so many steps."""
-        if available == 1:
-            return 1
-        ways = [available, 1]
-        if not self._steps / 4 < steps <= self._steps * 4 or available not in self._seconds:
-            # calls of another length: waking workers weighs otherwise, so find out anew
-            self._steps, self._seconds = steps, dict.fromkeys(ways, float("inf"))
-            self._to_try = ways * 2
-        if not self._to_try:
-            self._until_trial -= 1
-            if self._until_trial < 0:
-                one, other = sorted(ways, key=self._seconds.__getitem__)
-                close = self._seconds[other] < 1.3 * self._seconds[one]
-                self._until_trial = SOON if close else LATER
-                self._to_try = [other]
-        return self._to_try[-1] if self._to_try else min(ways, key=self._seconds.__getitem__)
+        alone = available == 1 or self._alone > 0 or self._best * steps < BRIEF
+        return 1 if alone else available
 
-    def note(self, workers: int, seconds: float) -> None:
-        """Remember how long a step took."""
-        before = self._seconds[workers]
-        self._seconds[workers] = min(seconds, (before + seconds) / 2)
-        if self._to_try:
-            self._to_try.pop()
-
-
-SOON, LATER = 24, 200
-"""Calls until the other way is tried again: if it was about as fast, and if it was not."""
+    def note(self, workers: int, steps: int, seconds: float, share: float) -> None:
+        """Remember a call: how long it took, and which share of it the workers were running."""
+        self._best = min(self._best, seconds / steps)
+        seen = [a + b for a, b in zip(self._seen, (steps, seconds, seconds * share), strict=True)]
+        if seen[1] < TELLING:
+            self._seen = seen
+            return
+        self._seen = [0.0, 0.0, 0.0]
+        if workers > 1:
+            self._together = seen[1] / seen[0]
+            self._alone = PATIENCE if seen[2] < CROWDED * seen[1] else 0
+        elif self._alone:
+            self._alone = self._alone - 1 if seen[1] / seen[0] < self._together else 0
 
 
 class Pool:
@@ -116,10 +121,13 @@ class Pool:
         self._inboxes: list[queue.SimpleQueue[Any]] = []
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[int], Any], workers: int) -> None:
+    def run(self, work: Callable[[int], Any], workers: int) -> float:
         """Call `work(0)` ... `work(workers - 1)` at the same time; all of them or none.
 
         Workers wait for each other inside, so Ctrl-C is held back until all have ended.
+
+        Returns:
+            The least share of the time for which a worker had its processor.
         """
         with self._lock, Interrupt() as interrupt:
             while len(self._inboxes) < workers - 1:
@@ -128,29 +136,36 @@ class Pool:
                     target=_serve, args=(inbox,), daemon=True, name="pellucid-worker"
                 ).start()
                 self._inboxes.append(inbox)
-            ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+            ended: queue.SimpleQueue[float | BaseException] = queue.SimpleQueue()
             for number in range(1, workers):
                 self._inboxes[number - 1].put((work, number, ended))
             try:
-                work(0)
+                shares = [_timed(work, 0)]
             finally:
-                failures = [ended.get() for _ in range(1, workers)]
-        for failure in failures:
-            if failure is not None:
-                raise failure
+                results = [ended.get() for _ in range(1, workers)]
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            shares.append(result)
         if interrupt.received:
             raise KeyboardInterrupt
+        return min(shares)
+
+
+def _timed(work: Callable[[int], Any], number: int) -> float:
+    """Do the work; the share of its time for which this thread had a processor."""
+    started, running = time.perf_counter(), time.thread_time()
+    work(number)
+    return (time.thread_time() - running) / max(time.perf_counter() - started, 1e-9)
 
 
 def _serve(inbox: queue.SimpleQueue[Any]) -> None:
     while True:
         work, number, ended = inbox.get()
-        failure: BaseException | None = None
         try:
-            work(number)
+            ended.put(_timed(work, number))
         except BaseException as error:
-            failure = error
-        ended.put(failure)
+            ended.put(error)
 
 
 POOL = Pool()

@@ -125,9 +125,7 @@ def _broadcast(v: View, shape: Shape) -> View:
 def _slice(v: View, start: Shape, stop: Shape, step: Shape) -> View:
     shape = tuple(max(0, -(-(b - a) // s)) for a, b, s in zip(start, stop, step, strict=True))
     offset = v.offset + sum(a * s for a, s in zip(start, v.strides, strict=True))
-    return View(
-        v.buffer, offset, shape, tuple(s * k for s, k in zip(v.strides, step, strict=True))
-    )
+    return View(v.buffer, offset, shape, tuple(s * k for s, k in zip(v.strides, step, strict=True)))
 
 
 def _flip(v: View, axes: tuple[int, ...]) -> View:

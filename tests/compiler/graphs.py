@@ -154,9 +154,9 @@ class Builder:
         return self.rng.uniform(-2, 2, shape).astype(dtype)
 
     def source(self, shape: tuple[int, ...], dtype: Any) -> Tensor:
-        """A new leaf with random contents: an input, a cell or a constant."""
+        """A new leaf with random contents: an input, a cell, a constant, one number everywhere."""
         array = self.array(shape, dtype)
-        kind = self.one_of(("input", "cell", "constant"))
+        kind = self.one_of(("input", "cell", "constant", "number"))
         if kind == "input":
             node = placeholder(shape, array.dtype, f"x{len(self.inputs)}")
             self.inputs.append((node, array))
@@ -166,6 +166,8 @@ class Builder:
             self.cells.append(Cell(array, name=f"c{len(self.cells)}"))
             self.known[self.cells[-1]] = exactly(array)
             return Tensor(leaf(self.cells[-1]))
+        if kind == "number":
+            return broadcast_to(tensor(self.array((), dtype), dtype), shape)
         return tensor(array, array.dtype)
 
     def admit(self, value: Tensor) -> bool:
@@ -413,6 +415,11 @@ def rows_by_number(b: Builder) -> Tensor:
     if x.dtype.kind == "b":
         raise Unsuitable
     return apply("scatter_add", b.one_of((base, x)), index, apply("gather", x, index))
+
+
+@operation("real", "whole")
+def another_source(b: Builder) -> Tensor:
+    return b.source(b.shape(), b.one_of((np.float32, np.float64)))
 
 
 @operation("real", "whole")
