@@ -119,7 +119,7 @@ def read_model(
     if not isinstance(extra, dict):
         raise ModelFileError(f"{path} is damaged: what was saved along with the model is no object")
     try:
-        model = nn.build(architecture, layers, initialize=False)
+        model = nn.build(architecture, layers, values=sum(a.size for a in arrays.values()))
         _take_dtypes(model, arrays)
         model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, MemoryError, RecursionError, OverflowError) as error:

@@ -18,7 +18,7 @@ from .activations import ACTIVATIONS, Activation
 from .described import FUNCTIONS
 from .dropout import Dropout
 from .flatten import Flatten
-from .initializers import INITIALIZERS, named, without_values
+from .initializers import INITIALIZERS, named, values_to_come
 from .linear import Linear
 from .module import Module
 from .sequential import Sequential
@@ -33,14 +33,17 @@ class ArchitectureError(ValueError):
     """A description of a model is not one, or names what is not known."""
 
 
-def build(tree: Any, layers: Iterable[type[Module]] = (), *, initialize: bool = True) -> Module:
+def build(
+    tree: Any, layers: Iterable[type[Module]] = (), *, values: int | None = None
+) -> Module:
     """The model that `Module.architecture` described.
 
     Args:
         tree: `{"layer": class name, "arguments": {...}}`.
         layers: your own classes of layers that the model uses.
-        initialize: False leaves all parameters zero, for values that are loaded next;
-            no random numbers are drawn then.
+        values: how many values will be loaded into the model next. Its parameters are
+            zeros then, without random numbers drawn, and a model with more of them is
+            refused before memory is taken for it.
 
     Returns:
         A new model, with initial values.
@@ -61,8 +64,8 @@ def build(tree: Any, layers: Iterable[type[Module]] = (), *, initialize: bool = 
             raise TypeError(f"layers must be classes of layers, received {layer!r}")
         known[layer.__name__] = layer
     with contextlib.ExitStack() as stack:
-        if not initialize:
-            stack.enter_context(without_values())
+        if values is not None:
+            stack.enter_context(values_to_come(values))
             stack.enter_context(random_scope(scope_of(0)))
         try:
             model = _Builder(known).value(tree)

@@ -228,17 +228,22 @@ def _again(name: str, options: tuple[tuple[str, float], ...]) -> Initializer:
     return named(name, **dict(options))
 
 
-_blank: ContextVar[bool] = ContextVar("blank", default=False)
+_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 @contextlib.contextmanager
-def without_values() -> Iterator[None]:
-    """Within it parameters are made of zeros, at no cost: their values are about to be loaded."""
-    token = _blank.set(True)
+def values_to_come(count: int) -> Iterator[None]:
+    """Within it parameters are zeros, as their values are loaded next, and no more than there are.
+
+    Args:
+        count: how many values will be loaded; a model that asks for more is refused
+            before memory is taken for it.
+    """
+    token = _left.set([count])
     try:
         yield
     finally:
-        _blank.reset(token)
+        _left.reset(token)
 
 
 def initial(initializer: InitializerLike, shape: Shape) -> np.ndarray:
@@ -254,7 +259,11 @@ def initial(initializer: InitializerLike, shape: Shape) -> np.ndarray:
     Raises:
         ValueError: the function gave another shape.
     """
-    if _blank.get():
+    left = _left.get()
+    if left is not None:
+        left[0] -= math.prod(shape)
+        if left[0] < 0:
+            raise ValueError(f"shape {shape} is larger than the values there are for it")
         return np.zeros(shape, np.float32)
     scope = current_scope()
     rng = Stream(scope.seed.numpy(), scope.streams)

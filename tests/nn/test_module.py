@@ -201,7 +201,7 @@ def test_a_layer_of_a_user_survives_a_file():
         2, nn.Sequential(nn.Linear(2, 2), pe.sin), activation=nn.leaky_relu, a=1, b=np.inf
     )
     text = json.dumps(block.architecture(), allow_nan=False)
-    again = nn.build(json.loads(text), [Block], initialize=False)
+    again = nn.build(json.loads(text), [Block], values=1000)
     assert repr(again) == repr(block)
     assert again.options == {"a": 1, "b": np.inf}
     assert not any(v.any() for k, v in again.state_dict().items() if k != "gain")
@@ -280,7 +280,7 @@ def test_building_without_values_draws_no_random_numbers():
     pe.random.set_seed(0)
     expected = nn.Linear(3, 3).state_dict()["weight"]
     pe.random.set_seed(0)
-    blank = nn.build(architecture, initialize=False)
+    blank = nn.build(architecture, values=1000)
     assert not any(v.any() for v in blank.state_dict().values())
     assert (nn.Linear(3, 3).state_dict()["weight"] == expected).all()
 
