@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pellucid import compiler
 from pellucid.compiler.program import CompiledProgram
-from pellucid.core.node import Node, placeholder, tracing
+from pellucid.compiler.threads import Choice
+from pellucid.core.node import Node, placeholder, topological, tracing
 from pellucid.core.program import Computation, ReferenceProgram
 from pellucid.core.storage import Cell, storage_size
 from pellucid.core.tensor import Tensor, tensor
@@ -104,10 +106,12 @@ def same_processors() -> list[str]:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Within it so many threads are at work."""
+    """Within it so many threads are at work, also where fewer would be faster."""
     compiler.set_threads(count)
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Choice, "workers", lambda self, available, steps: available)
+            yield
     finally:
         compiler.set_threads(None)
 
@@ -124,7 +128,5 @@ def bits(arrays: Sequence[np.ndarray]) -> str:
 
 def intermediates(computation: Computation) -> list[Node]:
     """Every value that the computation's outputs and updates are computed from."""
-    from pellucid.core.node import topological
-
     wanted = [*computation.outputs, *(n for _, n in computation.updates)]
     return [n for n in topological(wanted) if n.inputs]

@@ -4,13 +4,16 @@ from .function import compile
 from .program import CompiledProgram, can_compile, program
 from .shuffle import shuffle
 from .threads import get_threads, set_threads
+from .turns import Part, run_in_turn
 
 __all__ = [
     "CompiledProgram",
+    "Part",
     "can_compile",
     "compile",
     "get_threads",
     "program",
+    "run_in_turn",
     "set_threads",
     "shuffle",
 ]

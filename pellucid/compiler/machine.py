@@ -71,11 +71,15 @@ class Code:
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(objects))
         self._engine.finalize_object()
 
-    def function(self, name: str, prototype: Any) -> Any:
-        """A function of the code, callable; calls let go of the interpreter lock."""
-        address = self._engine.get_function_address(name)
+    def address(self, name: str) -> int:
+        """Where a function of the code begins."""
+        address: int = self._engine.get_function_address(name)
         if not address:
             raise RuntimeError(f"the compiled code has no function {name!r}")
-        function = prototype(address)
+        return address
+
+    def function(self, name: str, prototype: Any) -> Any:
+        """A function of the code, callable; calls let go of the interpreter lock."""
+        function = prototype(self.address(name))
         function.code = self  # the code lives as long as what calls it
         return function

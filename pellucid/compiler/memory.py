@@ -127,7 +127,9 @@ def tree(w: Writer, dtype: np.dtype, value: str, combine: str) -> str:
 
     t = vector(dtype)
     for half in (8, 4, 2, 1):
-        lanes = ", ".join(f"i32 {(i + half) % LANES}" for i in range(LANES))
+        # what the lanes above hold does not matter; rotated by `half` instead, LLVM 22 gives
+        # wrong code for AVX-512 where the result is also compared
+        lanes = ", ".join(f"i32 {i + half if i < half else 'poison'}" for i in range(LANES))
         other = w.let(f"shufflevector {t} {value}, {t} poison, <{LANES} x i32> <{lanes}>")
         value = EMIT[{"sum": "add", "max": "maximum"}[combine]](w, dtype, value, other)
     return w.let(f"extractelement {t} {value}, i32 0")

@@ -86,8 +86,9 @@ class CompiledProgram:
         self.computation = computation
         self._code = _compile(computation)
         self._function = self._code.function("run", RUN)
+        self.address: int = self._code.address("run")
         description = self._code.description
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._shared: bool = description["shared"]
         self._meeting = meeting()
         self._choice = Choice()
@@ -113,58 +114,63 @@ class CompiledProgram:
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
     ) -> None:
         """Run so many steps; see `Program.run`."""
-        with self._lock:
-            self._check(inputs, outputs, steps)
-            self._point(self._table, inputs, outputs)
-            self._call(self._table, steps)
+        with self.lock:
+            self._call(self.table_for(inputs, outputs, steps), steps)
 
     def bind(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
     ) -> Callable[[], None]:
         """A function that runs one step on these arrays, without looking at them again."""
-        self._check(inputs, outputs, 1)
-        table = self._table.copy()
-        self._point(table, inputs, outputs)
+        table = self.table_for(inputs, outputs, 1)
         keep = [table, self._meeting, *inputs, *outputs]
-        function, lock = self._function, self._lock
+        function, lock = self._function, self.lock
         at, record = table.ctypes.data, self._meeting.ctypes.data
-        if self._shared:
-
-            def call_shared() -> None:
-                with lock:
-                    self._call(keep[0], 1)
-
-            return call_shared
 
         def call() -> None:
             with lock:
                 function(at, 0, 1, 1, record)
 
-        call.keep = keep  # type: ignore[attr-defined]
-        return call
+        def call_shared() -> None:
+            with lock:
+                self._call(table, 1)
 
-    def _point(
-        self, table: np.ndarray, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
-    ) -> None:
+        found = call_shared if self._shared else call
+        found.keep = keep  # type: ignore[attr-defined]
+        return found
+
+    def table_for(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int
+    ) -> np.ndarray:
+        """The addresses of all buffers for a call on these arrays."""
+        self._check(inputs, outputs, steps)
+        table = self._table.copy()
         for slot, number in self._inputs:
             table[slot] = inputs[number].ctypes.data
         for slot, number in self._outputs:
             table[slot] = outputs[number].ctypes.data
+        return table
 
-    def _call(self, table: np.ndarray, steps: int) -> None:
-        at, record, function = table.ctypes.data, self._meeting.ctypes.data, self._function
+    def on_workers(self, work: Callable[[int, int, int], None], steps: int) -> None:
+        """Call `work(worker, workers, meeting)` on as many workers as suits so many steps."""
+        record = self._meeting.ctypes.data
         available = get_threads() if self._shared else 1
         if available == 1:
-            function(at, 0, 1, steps, record)
+            work(0, 1, record)
             return
         workers = self._choice.workers(available, steps)
         started, share = time.perf_counter(), 1.0
         if workers == 1:
-            function(at, 0, 1, steps, record)
+            work(0, 1, record)
         else:
             self._meeting[0] = 0
-            share = POOL.run(lambda worker: function(at, worker, workers, steps, record), workers)
+            share = POOL.run(lambda worker: work(worker, workers, record), workers)
         self._choice.note(workers, max(steps, 1), time.perf_counter() - started, share)
+
+    def _call(self, table: np.ndarray, steps: int) -> None:
+        at, function = table.ctypes.data, self._function
+        self.on_workers(
+            lambda worker, workers, record: function(at, worker, workers, steps, record), steps
+        )
 
     def _check(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.core.random import MULTIPLIERS, ROUNDS, WEYL
 
 from .ir import Writer
+from .native import native
 
 ARGUMENTS = (ctypes.c_void_p, *[ctypes.c_int64] * 6)
 
@@ -77,17 +78,7 @@ def _exchange(w: Writer, row: str, i: str, word: str) -> None:
 
 @functools.cache
 def _native() -> Callable[..., None]:
-    from . import cache, machine, target
-
-    processor = target.current()
-    name = cache.digest("shuffle", processor)
-    stored = cache.read(name)
-    if stored is None:
-        stored = {}, machine.assemble(render_shuffle(), processor)
-        cache.write(name, *stored)
-    prototype = ctypes.CFUNCTYPE(None, *ARGUMENTS)
-    found: Callable[..., None] = machine.Code(stored[1], processor).function("shuffle", prototype)
-    return found
+    return native("shuffle", render_shuffle, ctypes.CFUNCTYPE(None, *ARGUMENTS))
 
 
 def shuffle(out: np.ndarray, seed_words: np.ndarray, first_epoch: int, stream: int) -> None:
