@@ -24,7 +24,7 @@ def fuse(plan: Plan) -> Plan:
     link(plan)
     position = {k: i for i, k in enumerate(plan.kernels)}
     for kernel in list(plan.kernels):
-        consumer: Kernel | None = kernel
+        consumer = kernel if kernel in plan.before else None  # else it is taken in already
         while consumer is not None:
             current = consumer
             producers = sorted(
@@ -125,7 +125,8 @@ def _is_legal(plan: Plan, kernel: Kernel) -> bool:
             return False
         for store in written.get(read.view.buffer, ()):
             at_place = (
-                read.view.buffer.role == "cell"
+                not by_number
+                and read.view.buffer.role == "cell"
                 and read.view.squeezed() == store.target.squeezed()
                 and read.section == kernel.store_section(store)
             )

@@ -75,8 +75,9 @@ TELLING = 5e-3
 CROWDED = 0.9
 """Share of the time for which a worker must have had its processor to count as undisturbed."""
 
-PATIENCE = 24
-"""Times, of at least TELLING, for which one worker goes on alone before all are tried again."""
+PATIENCE = 2, 32
+"""Times, of at least TELLING, for which one worker goes on alone before all are tried again:
+at first, and at most, as it doubles whenever the trial fails."""
 
 
 class Choice:
@@ -92,6 +93,7 @@ class Choice:
         self._best = 1.0  # seconds that a step took at best; unknown so far
         self._together = 0.0  # seconds of a step when the workers were last together
         self._alone = 0  # how many times more one worker goes on alone
+        self._patience = PATIENCE[0]
         self._seen = [0.0, 0.0, 0.0]  # steps, seconds, undisturbed seconds since the last verdict
 
     def workers(self, available: int, steps: int) -> int:
@@ -109,7 +111,9 @@ class Choice:
         self._seen = [0.0, 0.0, 0.0]
         if workers > 1:
             self._together = seen[1] / seen[0]
-            self._alone = PATIENCE if seen[2] < CROWDED * seen[1] else 0
+            crowded = seen[2] < CROWDED * seen[1]
+            self._alone = self._patience if crowded else 0
+            self._patience = min(2 * self._patience, PATIENCE[1]) if crowded else PATIENCE[0]
         elif self._alone:
             self._alone = self._alone - 1 if seen[1] / seen[0] < self._together else 0
 

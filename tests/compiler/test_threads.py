@@ -1,0 +1,124 @@
+"""Settings of threads, and the pool that runs them."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import pellucid as pe
+from pellucid import compiler
+from pellucid.compiler.program import CompiledProgram
+from pellucid.compiler.threads import POOL, Choice, available_processors
+from tests.programs import reference, run, threads, trace
+
+LARGE = np.random.default_rng(0).standard_normal((220, 150)).astype(np.float32)
+
+
+def test_all_processors_by_default():
+    assert compiler.get_threads() == available_processors() >= 1
+
+
+def test_set_and_forget():
+    compiler.set_threads(3)
+    assert compiler.get_threads() == 3
+    compiler.set_threads(None)
+    assert compiler.get_threads() == available_processors()
+
+
+def test_the_environment_says(monkeypatch):
+    monkeypatch.setenv("PELLUCID_THREADS", "5")
+    assert compiler.get_threads() == 5
+    compiler.set_threads(2)
+    assert compiler.get_threads() == 2
+
+
+def test_empty_is_unset(monkeypatch):
+    monkeypatch.setenv("PELLUCID_THREADS", "")
+    assert compiler.get_threads() == available_processors()
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5", " ", "\u00b2"])
+def test_a_wrong_environment_is_a_clear_error(monkeypatch, wrong):
+    monkeypatch.setenv("PELLUCID_THREADS", wrong)
+    with pytest.raises(ValueError, match="PELLUCID_THREADS must be a whole number from 1"):
+        compiler.get_threads()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True, False, [1]])
+def test_a_wrong_number_is_a_clear_error(wrong):
+    compiler.set_threads(2)
+    with pytest.raises(ValueError, match="threads must be a whole number from 1"):
+        compiler.set_threads(wrong)
+    assert compiler.get_threads() == 2
+
+
+def test_the_pool_calls_each_worker_once():
+    for count in (1, 2, 5, 3):
+        called = []
+        POOL.run(called.append, count)
+        assert sorted(called) == list(range(count))
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_failure_in_a_worker_is_raised_and_the_pool_goes_on(failing):
+    def work(number):
+        if number == failing:
+            raise RuntimeError(f"worker {number}")
+
+    with pytest.raises(RuntimeError, match=f"worker {failing}"):
+        POOL.run(work, 3)
+    test_the_pool_calls_each_worker_once()
+
+
+def test_programs_run_from_several_threads_at_once():
+    c = trace(lambda x: pe.softmax(x) @ x.T, LARGE)
+    (expected,) = run(c, [LARGE])
+    shared = CompiledProgram(c)
+    wrong = []
+
+    def work():
+        for _ in range(10):
+            out = np.zeros_like(expected)
+            shared.run([LARGE], [out])
+            if not np.array_equal(out, expected):
+                wrong.append(out)
+
+    with threads(2):
+        started = [threading.Thread(target=work) for _ in range(4)]
+        for thread in started:
+            thread.start()
+        for thread in started:
+            thread.join()
+    assert not wrong
+
+
+def test_more_threads_than_work():
+    c = trace(lambda x: [pe.sum(x, 0), x[:1] * 2.0], LARGE)
+    with threads(7):
+        for found, right in zip(run(c, [LARGE]), reference(c, [LARGE]), strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-4)
+
+
+def test_one_alone_where_others_would_only_wait():
+    choice = Choice()
+    assert choice.workers(1, 1) == 1
+    assert choice.workers(4, 1) == 4  # nothing is known yet
+    choice.note(4, 1, 1e-6, 1.0)
+    assert choice.workers(4, 1) == 1  # too brief to wake anybody
+    assert choice.workers(4, 1_000_000) == 4
+
+
+def test_a_bound_function_sees_what_its_arrays_hold():
+    x, out = np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)
+    call = CompiledProgram(trace(lambda x: x + 1.0, x)).bind([x], [out])
+    call()
+    np.testing.assert_array_equal(out, 2.0)
+    x[...] = 5.0
+    call()
+    np.testing.assert_array_equal(out, 6.0)
+    big = np.zeros_like(LARGE)
+    with threads(2):
+        CompiledProgram(trace(lambda x: x + x, LARGE)).bind([LARGE], [big])()
+    np.testing.assert_array_equal(big, LARGE + LARGE)
