@@ -16,6 +16,12 @@ from .kernels import Kernel, Plan, Store, made_in
 from .vector import EMIT
 from .views import Buffer, View
 
+LINE = 64
+"""Bytes of a cache line, on nearly every processor."""
+
+FEW_LINES, MANY_LINES = 4, 64
+"""Lengths of rows that are asked for ahead; the processor sees longer ones coming by itself."""
+
 
 class Cursor(NamedTuple):
     """A buffer addressed by the kernel's loops: an offset and a stride per axis of the domain."""
@@ -276,40 +282,61 @@ class Body:
         """Rows of a table; an index outside it is taken to its nearest end."""
         w = self.w
         index_cursor, row_cursor = self.gather_cursors(node, section)
-        table, index = self.plan.operand(node, 0), self.plan.operand(node, 1)
+        table = self.plan.operand(node, 0)
         if table.buffer.role == "literal":
             return splat(table.dtype, table.buffer.literal)
-        pitch, rows = table.strides[0], table.shape[0]
-        assert index_cursor.buffer is not None and row_cursor.buffer is not None
-        lane_index = index_cursor.strides[-1] if index_cursor.strides else 0
+        assert row_cursor.buffer is not None
         lane_row = row_cursor.strides[-1] if row_cursor.strides else 0
-        at_row = self.offset(row_cursor, at)
-        at_index = self.offset(index_cursor, at)
-        base = self.base(row_cursor.buffer)
-
-        def row_pointer(lane: int) -> str:
-            if index.buffer.role == "literal":
-                found = str(index.buffer.literal)
-            else:
-                place = self.plus(at_index, lane * lane_index)
-                pointer = memory.address(w, index.dtype, self.base(index.buffer), place)
-                found = load_index(w, index.dtype, pointer)
-            number = self.clamped(index.dtype, found, rows)
-            offset = self.plus(w.let(f"mul i64 {number}, {pitch}"), at_row)
-            return memory.address(w, node.dtype, base, offset)
-
-        if lane_index == 0:
-            roomy = row_cursor.buffer.has_slack
-            return memory.load(w, node.dtype, row_pointer(0), lane_row, at.valid, roomy)
+        if not index_cursor.strides or index_cursor.strides[-1] == 0:
+            pointer, roomy = self.row_pointer(node, section, at), row_cursor.buffer.has_slack
+            return memory.load(w, node.dtype, pointer, lane_row, at.valid, roomy)
         value = "zeroinitializer"
         for lane in range(at.valid):
-            pointer = memory.address(w, node.dtype, row_pointer(lane), lane * lane_row)
-            scalar = memory.load_scalar(w, node.dtype, pointer)
+            row = self.row_pointer(node, section, at, lane)
+            scalar = memory.load_scalar(
+                w, node.dtype, memory.address(w, node.dtype, row, lane * lane_row)
+            )
             value = w.let(
                 f"insertelement {vector(node.dtype)} {value}, "
                 f"{element(node.dtype)} {scalar}, i32 {lane}"
             )
         return value
+
+    def row_pointer(self, node: Node, section: str, at: Position, lane: int = 0) -> str:
+        """Where a gather reads: in the row that its index names for a lane."""
+        w = self.w
+        index_cursor, row_cursor = self.gather_cursors(node, section)
+        table, index = self.plan.operand(node, 0), self.plan.operand(node, 1)
+        if index.buffer.role == "literal":
+            found = str(index.buffer.literal)
+        else:
+            step = index_cursor.strides[-1] if index_cursor.strides else 0
+            place = self.plus(self.offset(index_cursor, at), lane * step)
+            pointer = memory.address(w, index.dtype, self.base(index.buffer), place)
+            found = load_index(w, index.dtype, pointer)
+        number = self.clamped(index.dtype, found, table.shape[0])
+        offset = self.plus(
+            w.let(f"mul i64 {number}, {table.strides[0]}"), self.offset(row_cursor, at)
+        )
+        return memory.address(w, node.dtype, self.base(table.buffer), offset)
+
+    def look_ahead(self, row: str | int) -> None:
+        """Ask for the rows that the next turn gathers: they lie anywhere in a large table."""
+        for node in self.kernel.nodes:
+            size = self.lengths[-1] * node.dtype.itemsize
+            if node.name != "gather" or not FEW_LINES <= size // LINE <= MANY_LINES:
+                continue
+            index_cursor, row_cursor = self.gather_cursors(node, "body")
+            if index_cursor.strides[-1] != 0 or row_cursor.strides != (0, 1):
+                continue
+            following = self.w.let(f"add i64 {row}, 1")
+            more = self.w.let(f"icmp slt i64 {following}, {self.lengths[0]}")
+            following = self.w.let(f"select i1 {more}, i64 {following}, i64 {row}")
+            pointer = self.row_pointer(node, "body", Position([following, 0]))
+            self.w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            for line in range(0, size, LINE):
+                at = memory.address(self.w, node.dtype, pointer, line // node.dtype.itemsize)
+                self.w.line(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
 
     def clamped(self, dtype: np.dtype, number: str, rows: int) -> str:
         """A row number (an i64) taken into the table."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.core.node import is_tracing, placeholder, tracing
+from pellucid.core.node import Node, is_tracing, placeholder, topological, tracing
 from pellucid.core.program import Computation
 from pellucid.core.tensor import Tensor, as_array, tensor
 from pellucid.core.tree import leaves, rebuild
@@ -41,18 +41,25 @@ def compile(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def run(*args: Any) -> Any:
         given = leaves(args)
-        if is_tracing() or any(isinstance(a, Tensor) and a.node.value is None for a in given):
+        if is_tracing() or any(isinstance(a, Tensor) and _is_followed(a.node) for a in given):
             return f(*args)
         arrays = [np.ascontiguousarray(_array(a)).reshape(np.shape(_array(a))) for a in given]
         key = (_form(args), tuple((a.shape, a.dtype.str) for a in arrays))
         if key not in programs:
             programs[key] = _trace(f, args, arrays)
         made, result = programs[key]
+        if made is None:
+            return f(*args)
         outputs = [np.empty(n.shape, n.dtype) for n in made.computation.outputs]
         made.run(arrays, outputs)
         return rebuild(result, [tensor(o) for o in outputs])
 
     return run
+
+
+def _is_followed(node: Node) -> bool:
+    """It stands for a value, or a derivative is taken by it: both need the graph."""
+    return node.value is None or (node.tracked and node.cell is None)
 
 
 def _array(value: Any) -> np.ndarray:
@@ -74,4 +81,7 @@ def _trace(f: Callable[..., Any], args: Any, arrays: list[np.ndarray]) -> tuple[
         result = f(*rebuild(args, list(inputs)))
         outputs = [tensor(o) for o in leaves(result)]
     computation = Computation(tuple(t.node for t in inputs), tuple(o.node for o in outputs))
+    known = [n for n in topological(computation.outputs) if n.value is not None]
+    if any(_is_followed(n) for n in known):  # of a value from outside that a derivative is taken by
+        return None, None
     return program(computation), result

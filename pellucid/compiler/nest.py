@@ -92,6 +92,8 @@ class Nest:
             return
         if rows:
             with self.outer_loops(list(range(len(rows))), at, split=True):
+                if len(rows) == 1:
+                    self.body.look_ahead(at.indices[0])
                 self._map_row(at, "0", str(blocks), blocks, tail)
         else:
             start, stop = self.bounds(blocks)

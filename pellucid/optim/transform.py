@@ -20,7 +20,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.core import portable
-from pellucid.core.tensor import Tensor, cast, expm1, minimum, promote, sqrt, sum, tensor
+from pellucid.core.tensor import (
+    Tensor,
+    absolute,
+    cast,
+    expm1,
+    minimum,
+    promote,
+    sqrt,
+    sum,
+    tensor,
+    where,
+)
 
 from .named import Named, check_number, maker
 from .schedules import LearningRate, as_schedule
@@ -272,7 +283,9 @@ def trace(momentum: float, nesterov: bool = False) -> Transformation:
     gamma = check_number("momentum", momentum, 0.0, 1.0, below_high=True)
 
     def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        velocity = {name: gamma * tensor(state["v"][name]) + g for name, g in updates.items()}
+        velocity = {
+            name: settled(gamma * tensor(state["v"][name]) + g) for name, g in updates.items()
+        }
         if nesterov:
             found = {name: g + gamma * velocity[name] for name, g in updates.items()}
         else:
@@ -314,8 +327,8 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
         means: Tensors = {}
         squares: Tensors = {}
         for name, g in updates.items():
-            m = b1 * tensor(state["m"][name]) + (1.0 - b1) * g
-            v = b2 * tensor(state["v"][name]) + (1.0 - b2) * g * g
+            m = settled(b1 * tensor(state["m"][name]) + (1.0 - b1) * g)
+            v = settled(b2 * tensor(state["v"][name]) + (1.0 - b2) * g * g)
             size, spread = factors(g.dtype)
             new[name] = size * m / (sqrt(v) * spread + eps)
             means[name], squares[name] = m, v
@@ -325,6 +338,19 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
         init=lambda parameters: {"m": zeros_like(parameters), "v": zeros_like(parameters)},
         update=update,
     )
+
+
+NOTHING = {np.dtype(np.float32): 2.0**-100, np.dtype(np.float64): 2.0**-1000}
+"""Sizes below which a running mean has decayed to nothing: far below any step that counts."""
+
+
+def settled(mean: Tensor) -> Tensor:
+    """A running mean, zero where it has decayed to nothing.
+
+    Where gradients stop, a mean shrinks by a factor per step and would stay among the
+    denormal numbers, which slow a processor down.
+    """
+    return where(absolute(mean) < NOTHING[mean.dtype], 0.0, mean)
 
 
 def one_minus_power(base: float, t: Tensor) -> Tensor:

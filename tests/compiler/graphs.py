@@ -485,8 +485,6 @@ def examples(draw: Callable[[Any], Any], kind: str) -> Example:
         computation = Computation(
             computation.inputs, computation.outputs, computation.updates, frozenset()
         )
-        example = Example(
-            computation, arrays, b.cells, initial, 1, whole, example.shared_from
-        )
+        example = Example(computation, arrays, b.cells, initial, 1, whole, example.shared_from)
         assert example.simulate()
     return example

@@ -48,9 +48,11 @@ EXACT += "logical_and logical_or logical_not where max reshape transpose broadca
 EXACT += "pad concatenate gather iota random_bits"
 """Primitives that never round."""
 
-UNITS = {"erf": 12} | {name: 0 for name in EXACT.split()} | {
-    name: 2 for name in ("add", "subtract", "multiply", "divide", "sqrt", "cast")
-}
+UNITS = (
+    {"erf": 12}
+    | {name: 0 for name in EXACT.split()}
+    | {name: 2 for name in ("add", "subtract", "multiply", "divide", "sqrt", "cast")}
+)
 """Units in the last place that a correct result may be off; what is not named, 6. One unit is
 for the float64 arithmetic of the bounds themselves."""
 

@@ -64,7 +64,9 @@ case("read as a whole, changed by rows")(
 case("counting")(lambda s, **_: ([s], {"s": s + 1.0}))
 case("counting with others")(lambda s, a, x, **_: ([a * s], {"s": s + 1.0, "a": a + s * x}))
 case("number from an array")(lambda s, v, **_: ([s], {"s": pe.max(v) + s, "v": v - s}))
-case("the same view twice")(lambda v, **_: ([v[:17], v[16:]], {"v": pe.concatenate([v[16:], v[:16]])}))
+case("the same view twice")(
+    lambda v, **_: ([v[:17], v[16:]], {"v": pe.concatenate([v[16:], v[:16]])})
+)
 case("a part seen, the whole changed")(lambda m, y, **_: ([m[1:3, ::2]], {"m": m * y}))
 case("only read through a reshape")(lambda a, v, **_: ([a.reshape(17, 5)], {"a": a + 1.0, "v": -v}))
 case("momentum")(

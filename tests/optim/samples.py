@@ -31,7 +31,9 @@ class OptimizerSample:
     steps: int = 300
 
 
-ADAM_WORK = {"multiply": 7, "add": 3, "sqrt": 1, "divide": 1}
+SETTLED = {"absolute": 1, "less": 1, "where": 1}  # a mean that has decayed to nothing becomes 0
+TWO_SETTLED = {name: 2 for name in SETTLED}
+ADAM_WORK = {"multiply": 7, "add": 3, "sqrt": 1, "divide": 1, **TWO_SETTLED}
 
 OPTIMIZERS: dict[str, list[OptimizerSample]] = {
     "sgd": [
@@ -39,12 +41,12 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
         OptimizerSample(
             lambda: optim.sgd(0.05, momentum=0.9),
             lambda o, p: o.SGD(p, 0.05, momentum=0.9),
-            {"multiply": 2, "add": 1},
+            {"multiply": 2, "add": 1, **SETTLED},
         ),
         OptimizerSample(
             lambda: optim.sgd(0.05, momentum=0.8, nesterov=True, weight_decay=0.01),
             lambda o, p: o.SGD(p, 0.05, momentum=0.8, nesterov=True),
-            {"multiply": 4, "add": 3},
+            {"multiply": 4, "add": 3, **SETTLED},
             decay=0.01,
         ),
         OptimizerSample(
@@ -66,7 +68,7 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
         OptimizerSample(
             lambda: optim.adam(0.02, 0.8, 0.95, 1e-3, weight_decay=0.1, clip_norm=1.5),
             lambda o, p: o.Adam(p, 0.02, (0.8, 0.95), 1e-3),
-            {"multiply": 10, "add": 4, "sqrt": 1, "divide": 1},
+            ADAM_WORK | {"multiply": 10, "add": 4},
             decay=0.1,
             clip=1.5,
         ),

@@ -247,3 +247,13 @@ def test_as_optimizer():
     rule = optim.adam(0.1)
     assert optim.as_optimizer(rule) is rule
     assert repr(optim.as_optimizer("adam")) == repr(optim.as_optimizer(optim.adam))
+
+
+def test_moments_decay_to_zero_not_to_denormal_numbers():
+    rule, weights = optim.adam(0.1), {"w": pe.parameter([1.0])}
+    state = rule.init(weights)
+    for step in range(900):  # one gradient, then none
+        gradients = {"w": pe.tensor([1.0 if step == 0 else 0.0])}
+        _, state = rule.update(gradients, state, weights, pe.tensor(step))
+    (means,) = [s["m"]["w"] for s in state.values() if "m" in s]
+    assert means.numpy() == 0.0
