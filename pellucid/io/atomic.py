@@ -27,6 +27,8 @@ def write_atomically(path: str | os.PathLike[str], chunks: Iterable[Any]) -> Non
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
+    if target.exists() and not target.is_file():  # taking its name would destroy it
+        raise OSError(f"{path} is a device or a pipe, expected a file")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
