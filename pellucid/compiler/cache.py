@@ -31,7 +31,7 @@ def folder() -> Path:
     """Where compiled code is kept: PELLUCID_CACHE, or the user's cache folder."""
     wanted = os.environ.get("PELLUCID_CACHE", "")
     if wanted:
-        return Path(wanted)
+        return Path(wanted).expanduser()
     if os.name == "nt":
         base = os.environ.get("LOCALAPPDATA", "") or str(Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -103,11 +103,11 @@ def read(name: str) -> tuple[dict[str, Any], bytes] | None:
     """The stored entry of that name; None if there is none, or it is damaged."""
     try:
         data = (folder() / f"{name}.code").read_bytes()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: this user has no home folder
         return None
     head = len(MAGIC) + 64
     body = data[head:]
-    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : head] != _checksum(body):
+    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : head] != _checksum(name, body):
         return None
     size = int.from_bytes(body[:8], "little")
     description: dict[str, Any] = json.loads(body[8 : 8 + size])
@@ -118,18 +118,19 @@ def write(name: str, description: dict[str, Any], objects: bytes) -> None:
     """Store an entry; a folder that cannot be written is no error, only no cache."""
     text = json.dumps(description).encode()
     body = len(text).to_bytes(8, "little") + text + objects
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
         place = folder()
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, aside = tempfile.mkstemp(dir=place, prefix=".", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(MAGIC + _checksum(body) + body)
+                file.write(MAGIC + _checksum(name, body) + body)
             os.replace(aside, place / f"{name}.code")
         except OSError:
             Path(aside).unlink(missing_ok=True)
             raise
 
 
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest().encode()
+def _checksum(name: str, body: bytes) -> bytes:
+    """Of the name too: an entry under another's name would be run on the wrong memory."""
+    return hashlib.sha256(name.encode() + body).hexdigest().encode()

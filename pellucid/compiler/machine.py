@@ -67,7 +67,9 @@ class Code:
         machine = _target_machine(target, jit=True)
         empty = llvm.parse_assembly("")
         empty.triple = target.triple
-        self._engine = llvm.create_mcjit_compiler(empty, machine)
+        # LLVM's own memory manager may put code and constants more than 2 GiB apart where the
+        # process is large, and then ends it: llvmlite's keeps them together
+        self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(objects))
         self._engine.finalize_object()
 

@@ -30,7 +30,7 @@ _loading = threading.Lock()
 
 def can_compile() -> bool:
     """Whether machine code can be made here; PELLUCID_REFERENCE=1 says no."""
-    if os.environ.get("PELLUCID_REFERENCE", ""):
+    if os.environ.get("PELLUCID_REFERENCE", "") not in ("", "0"):
         return False
     return importlib.util.find_spec("llvmlite") is not None
 
@@ -83,6 +83,7 @@ class CompiledProgram:
     """Runs a computation as machine code."""
 
     def __init__(self, computation: Computation) -> None:
+        get_threads()  # a setting that makes no sense is told of now, not by some later call
         self.computation = computation
         self._code = _compile(computation)
         self._function = self._code.function("run", RUN)

@@ -17,11 +17,15 @@ from .interrupt import Interrupt
 _threads: int | None = None
 
 
+MOST = 1024
+"""Threads; more are a mistake, and far more cannot be started."""
+
+
 def available_processors() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), MOST)
+    return min(os.cpu_count() or 1, MOST)
 
 
 def set_threads(count: int | None) -> None:
@@ -34,8 +38,9 @@ def set_threads(count: int | None) -> None:
         ValueError: it is not a whole number from 1.
     """
     global _threads
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise ValueError(f"threads must be a whole number from 1, received {count!r}")
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    if count is not None and not (whole and 1 <= count <= MOST):
+        raise ValueError(f"threads must be a whole number from 1 to {MOST}, received {count!r}")
     _threads = count
 
 
@@ -46,8 +51,10 @@ def get_threads() -> int:
     wanted = os.environ.get("PELLUCID_THREADS", "")
     if not wanted:
         return available_processors()
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise ValueError(f"PELLUCID_THREADS must be a whole number from 1, received {wanted!r}")
+    if not (wanted.isascii() and wanted.isdecimal()) or not 1 <= int(wanted[:9]) <= MOST:
+        raise ValueError(
+            f"PELLUCID_THREADS must be a whole number from 1 to {MOST}, received {wanted!r}"
+        )
     return int(wanted)
 
 

@@ -1,0 +1,47 @@
+"""Programs bound to their settings and entries, before anything runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pellucid as pe
+from pellucid import compiler
+from pellucid.compiler import cache
+
+pytestmark = pytest.mark.skipif(not compiler.can_compile(), reason="nothing is compiled here")
+
+
+@pytest.mark.parametrize("wrong", ["banana", "0", "100000"])
+def test_a_wrong_number_of_threads_is_told_even_where_one_is_used(monkeypatch, wrong):
+    monkeypatch.setenv("PELLUCID_THREADS", wrong)
+    with pytest.raises(ValueError, match="PELLUCID_THREADS must be a whole number from 1 to 1024"):
+        pe.compile(lambda x: x + 1)(1.0)
+
+
+def test_an_entry_under_the_name_of_another_is_made_anew(monkeypatch, tmp_path):
+    monkeypatch.setenv("PELLUCID_CACHE", str(tmp_path))
+    cache.write("one", {"slots": []}, b"code")
+    assert cache.read("one") == ({"slots": []}, b"code")
+    (tmp_path / "one.code").rename(tmp_path / "two.code")
+    assert cache.read("two") is None
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("PELLUCID_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache.Path, "home", no_home)
+    monkeypatch.setattr(cache.sys, "platform", "linux")
+    assert cache.read("anything") is None
+    cache.write("anything", {}, b"")
+    assert np.asarray(pe.compile(lambda x: x + 1)(1.0)) == 2.0
+
+
+def test_zero_does_not_ask_for_the_reference(monkeypatch):
+    monkeypatch.setenv("PELLUCID_REFERENCE", "0")
+    assert compiler.can_compile()
+    monkeypatch.setenv("PELLUCID_REFERENCE", "1")
+    assert not compiler.can_compile()
