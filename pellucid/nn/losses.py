@@ -164,6 +164,13 @@ class Loss:
         options = {k: list(v) if isinstance(v, tuple) else v for k, v in self.options.items()}
         return {"loss": self.name, "arguments": options}
 
+    def __reduce__(self) -> Any:
+        """A loss of the table is sent to another process by its name."""
+        own = LOSSES.get(self.name)
+        if own is None or own.terms is not self.terms:
+            return super().__reduce__()
+        return _named, (self.name, self.options)
+
     def __repr__(self) -> str:
         if not self.options:
             return self.name
@@ -186,6 +193,11 @@ class Loss:
     def _terms(self, prediction: Tensor, target: Tensor) -> Tensor:
         own = {k: v for k, v in self.options.items() if k != "class_weight"}
         terms = tensor(self.terms(prediction, target, **own))
+        if terms.dtype.kind != "f":
+            raise TypeError(
+                f"loss {self.name} gave {terms.dtype} values, which have no derivative; expected "
+                "floating numbers"
+            )
         if terms.ndim and terms.shape[0] != prediction.shape[0]:
             raise ValueError(
                 f"loss {self.name} gave shape {terms.shape}; expected one term for each of the "
@@ -215,6 +227,10 @@ class Loss:
             each = expand(given, terms.shape, tuple(range(1, terms.ndim)))
             weights = each if weights is None else weights * each
         return weights
+
+
+def _named(name: str, options: dict[str, Any]) -> Loss:
+    return LOSSES[name].with_options(**options)
 
 
 def check_weights(weights: Any, what: str = "sample_weight") -> np.ndarray:

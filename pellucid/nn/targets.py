@@ -113,6 +113,11 @@ def _check_classes(y: Any, output_shape: Shape, dtype: np.dtype) -> np.ndarray:
         f"class numbers must lie between 0 and {classes - 1}, the model having {classes} "
         f"output{'s' if classes > 1 else hint}",
     )
+    if classes == 1:
+        raise ValueError(
+            "cross-entropy over a single output is always 0, so that nothing would be learned; "
+            "expected a model with one output per class, at least 2"
+        )
     return array.astype(np.int32)
 
 

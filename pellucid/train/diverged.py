@@ -7,7 +7,7 @@ enough to see that step again, with every intermediate value.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,6 +43,10 @@ class TrainingDiverged(FloatingPointError):
         self.epoch = epoch
         self.layer = layer
         self.run: Run | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the run: an error that cannot be sent hangs the pool of processes it is from."""
+        return type(self), (str(self), self.step, self.epoch, self.layer)
 
 
 class Guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -313,3 +314,15 @@ def test_lecture_binary_cross_entropy():
     expected = -(y * np.log(p) + (1 - y) * np.log(1 - p))
     np.testing.assert_allclose(value.item(), expected.mean(), rtol=1e-14)
     np.testing.assert_allclose(gradient.numpy() * 3, p - y, rtol=1e-14)
+
+
+def test_one_output_is_too_few_for_cross_entropy():
+    with pytest.raises(ValueError, match="over a single output is always 0"):
+        nn.cross_entropy.check(np.zeros(3, int), (1,))
+
+
+def test_a_loss_is_sent_to_another_process_by_its_name():
+    for made in (nn.cross_entropy, nn.cross_entropy.with_options(class_weight=[1, 5])):
+        again = pickle.loads(pickle.dumps(made))
+        assert repr(again) == repr(made)
+        assert again.terms is made.terms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,12 @@ def test_a_model_that_is_not_finite_from_the_start_is_refused():
     model[0].weight.assign(np.full((2, 2), np.inf))
     with pytest.raises(ValueError, match="parameter layers.0.weight of the model is not finite"):
         train.fit(model, np.ones((2, 2)), [0, 1])
+
+
+def test_the_error_reaches_another_process():
+    """One that cannot be unpickled leaves a pool of processes waiting for ever."""
+    error = train.TrainingDiverged("what happened", 3, 2, "layers.0")
+    error.run = lambda: "cannot be pickled"
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.step, again.epoch, again.layer) == ("what happened", 3, 2, "layers.0")
+    assert again.run is None
