@@ -215,7 +215,11 @@ class _Placer:
         elif node.value is not None:
             plan.views[node] = self._known(node)
         elif node.name == "placeholder":
-            raise ValueError(f"{node} is used but is not an input of the computation")
+            raise ValueError(
+                f"a tensor of shape {node.shape} is used outside the traced function that it "
+                "belongs to, where it has no value; does a layer or a function keep a tensor from "
+                "an earlier call?"
+            )
         elif node.primitive.kind == "view":
             source = plan.views[node.inputs[0]]
             seen = source.through(node)

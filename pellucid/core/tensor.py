@@ -24,7 +24,7 @@ Axis = int | Sequence[int] | None
 
 def supported_dtype(dtype: Any) -> np.dtype:
     """The library's dtype for a NumPy one; others are converted or refused."""
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(dtype).newbyteorder("=")
     if dtype in DTYPES:
         return dtype
     if dtype.kind == "f":
@@ -122,10 +122,21 @@ class Tensor:
         """Give a parameter new values, in place."""
         if self.node.cell is None:
             raise TypeError("only a parameter can be assigned; make one with pe.parameter")
+        if graph.is_tracing():
+            raise ValueError(
+                "a parameter is assigned in a function that is being traced, which would happen "
+                "once, not at each run; in a layer keep nn.state and call self.update"
+            )
         self.node.cell.assign(value)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=True)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's functions work on the value; shape and axes are known without one."""
+        if function in (np.shape, np.ndim, np.size) and not kwargs and len(args) == 1:
+            return getattr(self, function.__name__)
+        return function(*_values(args), **_values(kwargs))
 
     def __repr__(self) -> str:
         if self.node.value is None:
@@ -256,12 +267,35 @@ class Tensor:
         return cast(self, dtype)
 
 
+def _values(part: Any) -> Any:
+    """Arguments with NumPy arrays in the place of tensors."""
+    if isinstance(part, Tensor):
+        return part.numpy()
+    if isinstance(part, dict):
+        return {key: _values(value) for key, value in part.items()}
+    if isinstance(part, list | tuple) and not hasattr(part, "_fields"):
+        return type(part)(map(_values, part))
+    return part
+
+
 # -- making tensors ---------------------------------------------------------
 
 
 def as_array(value: Any) -> np.ndarray:
     """A NumPy array of a supported dtype; Python floats become float32."""
     given = isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__")
+    if value is None:
+        raise TypeError(
+            "expected an array of numbers or booleans, received None; does a function or a "
+            "forward return nothing?"
+        )
+    if isinstance(value, list | tuple) and any(
+        isinstance(v, Tensor) and v.node.value is None for v in value
+    ):
+        raise TypeError(
+            f"expected one tensor, received a {type(value).__name__} of tensors of a traced "
+            "function; join them with pe.stack or pe.concatenate, or take one"
+        )
     array = np.asarray(value)
     if array.dtype == np.float64 and not given:
         array = array.astype(np.float32)

@@ -62,6 +62,11 @@ class Linear(Module):
     ) -> None:
         self.in_features = positive_integer("in_features", in_features)
         self.out_features = positive_integer("out_features", out_features)
+        if not isinstance(bias, bool | np.bool_):
+            raise TypeError(
+                f"bias must be True or False, received {bias!r}; an activation is a layer of its "
+                "own, after this one"
+            )
         shape = (self.in_features, self.out_features)
         self.weight = parameter(initial(weight_init, shape), name="weight", role="weight")
         self.bias: Tensor | None = None

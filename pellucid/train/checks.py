@@ -52,6 +52,13 @@ def numeric(values: Any, name: str) -> np.ndarray:
         TypeError: it holds texts, objects, dates or complex numbers.
         ValueError: its rows have different lengths.
     """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(values)} masked values, which would be used as if "
+            f"they were not; fill them in with {name}.filled(...), or leave their rows out"
+        )
+    if values is None:
+        raise TypeError(f"{name} must be an array of numbers, received None")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -85,15 +92,16 @@ def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
         raise ValueError(
             f"{name} must have one row per example, received the single number {array}"
         )
+    if array.size == 0:
+        lacks = "row" if len(array) == 0 else "column"
+        raise ValueError(
+            f"{name} is empty: received shape {array.shape}, expected at least one {lacks}"
+        )
     if array.ndim == 1:
         raise ValueError(
             f"{name} must have one row per example and at least one column, received shape "
             f"{array.shape}; use {name}.reshape(-1, 1) for one feature, "
             f"{name}.reshape(1, -1) for one example"
-        )
-    if array.size == 0:
-        raise ValueError(
-            f"{name} is empty: received shape {array.shape}, expected at least one row"
         )
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(array, dtype)
@@ -174,6 +182,10 @@ def class_weights(given: Any, classes: int) -> list[float]:
         given: weights by class number, or one number per class.
         classes: how many there are; classes that a mapping leaves out weigh 1.
     """
+    if isinstance(given, str):
+        raise TypeError(
+            f"class_weight must be a number for each of {classes} classes, received {given!r}"
+        )
     if not isinstance(given, Mapping):
         listed = numeric(given, "class_weight")
         if listed.shape != (classes,):
@@ -187,6 +199,11 @@ def class_weights(given: Any, classes: int) -> list[float]:
         raise ValueError(
             f"class_weight has a weight for class {unknown[0]!r}; classes are 0 to {classes - 1}"
         )
+    for number, weight in given.items():
+        if not isinstance(weight, int | float | np.number):
+            raise TypeError(
+                f"class_weight must be a number for each class, received {weight!r} for {number}"
+            )
     return [float(given.get(number, 1.0)) for number in range(classes)]
 
 

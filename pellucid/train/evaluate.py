@@ -110,7 +110,10 @@ def prepared(
     targets = checks.numeric(y, names[1])
     checks.same_length(X, targets, *names)
     checks.finite(targets, names[1])
-    return [X, np.ascontiguousarray(loss.check(targets, output_shape(model, X), dtype))]
+    with np.errstate(over="ignore"):
+        y = np.ascontiguousarray(loss.check(targets, output_shape(model, X), dtype))
+    checks.finite(y, names[1], targets.reshape(y.shape) if targets.size == y.size else None)
+    return [X, y]
 
 
 def evaluate(

@@ -105,6 +105,8 @@ def fit(
     measures = metrics_for(chosen, metrics)
     data, held_out = _data(model, chosen, X, y, sample_weight, validation, seed)
     evaluation = Evaluation(model, chosen, measures, held_out) if held_out else None
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks must be a list of callbacks, received {callbacks!r}")
     watchers = [as_callback(c) for c in callbacks]
     watchers += [c for c in (early_stopping_from(early_stopping), _progress(verbose)) if c]
 

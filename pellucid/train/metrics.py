@@ -8,7 +8,7 @@ that have a name; any such function may be passed instead.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,11 +137,17 @@ def metrics_for(loss: nn.Loss, given: Any = None) -> dict[str, Function]:
         default = _DEFAULT.get(loss.target.name)
         return {} if default is None else {"accuracy": default}
     found: dict[str, Function] = {}
-    for metric in [given] if isinstance(given, str) or callable(given) else given:
+    for metric in given if isinstance(given, Iterable) and not isinstance(given, str) else [given]:
         if isinstance(metric, str):
             found[metric] = one_of(metric, "metric", METRICS).function
         elif callable(metric):
-            found[getattr(metric, "__name__", type(metric).__name__)] = metric
+            name = getattr(metric, "__name__", type(metric).__name__)
+            if name in found:
+                raise ValueError(
+                    f"two metrics are called {name!r}, but each is a column of the history: give "
+                    "the functions different names"
+                )
+            found[name] = metric
         else:
             raise TypeError(f"a metric must be a name or a function, received {metric!r}")
     taken = {"epoch", "loss"} & set(found)

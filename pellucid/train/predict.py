@@ -43,9 +43,16 @@ def trace_output(model: nn.Module, shape: tuple[int, ...], dtype: np.dtype) -> t
     Raises:
         LayerError: the shape does not fit; names the layer.
     """
+    before = model.parameters()
     with tracing(), nn.training_mode(False):
         x = Tensor(placeholder(shape, dtype, "X"))
         y = model(x)
+    lost = before.keys() - model.parameters().keys()
+    if lost:
+        raise ValueError(
+            f"a forward put another tensor in the place of parameter {min(lost)}, which would not "
+            "be learned any more; keep what it computes in a variable instead"
+        )
     if not isinstance(y, Tensor) or y.shape[:1] != shape[:1]:
         received = f"shape {y.shape}" if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(

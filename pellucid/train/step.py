@@ -15,7 +15,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.autodiff import gradients
 from pellucid.core.functions import stack
-from pellucid.core.node import Node, leaf, placeholder, tracing
+from pellucid.core.node import Node, leaf, placeholder, topological, tracing
 from pellucid.core.program import Computation
 from pellucid.core.random import RandomScope, random_scope, seed_words
 from pellucid.core.storage import Cell
@@ -143,6 +143,7 @@ def trace_step(
         total, weight = loss.total_and_weight(prediction, *rows[1:])
         value = total if weight is None else divide(total, weight)
         one = tensor(1.0, value.dtype)
+        _check_learns(value, state.parameters)
         found = gradients([value], [one], list(state.parameters.values()))
         slopes = dict(zip(state.parameters, found, strict=True))
         changes, memory = state.optimizer.update(
@@ -174,6 +175,16 @@ def trace_step(
         {name: slope.node for name, slope in slopes.items()},
         {name: t.node for name, t in new.items()},
     )
+
+
+def _check_learns(value: Tensor, parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a loss that no parameter can change."""
+    reached = set(topological([value.node]))
+    if not any(t.node in reached for t in parameters.values()):
+        raise ValueError(
+            "the loss does not depend on any parameter of the model, so that nothing would be "
+            "learned; does it use the prediction, and the model its parameters?"
+        )
 
 
 def record_of(

@@ -240,3 +240,14 @@ def test_linear_layers_without_activation_collapse_into_one():
     np.testing.assert_allclose(
         nn.Sequential(first, second)(x).numpy(), one(x).numpy(), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("bias", ["relu", None, nn.ReLU()])
+def test_an_activation_is_not_taken_for_a_bias(bias):
+    with pytest.raises(TypeError, match="bias must be True or False"):
+        nn.Linear(2, 3, bias)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
+def test_the_order_of_bytes_does_not_change_the_precision(dtype):
+    assert pe.tensor(np.ones(3, dtype)).dtype == np.dtype(dtype).newbyteorder("=")

@@ -62,3 +62,22 @@ def test_class_weights_are_put_in_order():
 def test_a_name_that_is_not_known_lists_those_that_are():
     with pytest.raises(ValueError, match="unknown fruit 'nut'; known are apple, pear"):
         checks.one_of("nut", "fruit", {"pear": 1, "apple": 2})
+
+
+def test_masked_values_are_not_used_as_if_they_were_there():
+    X = np.ma.masked_array(np.ones((3, 2)), mask=[[0, 0], [0, 1], [0, 0]])
+    with pytest.raises(ValueError, match=r"X has 1 masked values.*X\.filled"):
+        checks.numeric(X, "X")
+    assert checks.numeric(np.ma.masked_array(np.ones((3, 2))), "X").shape == (3, 2)
+
+
+@pytest.mark.parametrize(("shape", "lacks"), [((0,), "row"), ((0, 4), "row"), ((3, 0), "column")])
+def test_empty_data_say_what_is_missing(shape, lacks):
+    with pytest.raises(ValueError, match=f"X is empty.*at least one {lacks}"):
+        checks.inputs(np.empty(shape), np.dtype(np.float32))
+
+
+@pytest.mark.parametrize("given", ["balanced", {0: "a"}, {1: None}])
+def test_weights_of_classes_are_numbers(given):
+    with pytest.raises(TypeError, match="class_weight must be a number for each"):
+        checks.class_weights(given, 2)

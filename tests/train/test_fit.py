@@ -414,3 +414,67 @@ def test_mnist_is_learned_to_97_5_percent():
     model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     train.fit(model, *rows("train"), optimizer=optim.adam(1e-3), batch_size=32, epochs=5)
     assert train.evaluate(model, *rows("t10k"))["accuracy"] >= 0.975
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda p, t: pe.tensor(1.0), "does not depend on any parameter"),
+        (lambda p, t: pe.mean(pe.cast(t, "float32")), "does not depend on any parameter"),
+        (lambda p, t: p > 0, "gave bool values, which have no derivative"),
+        (lambda p, t: None, "received None; does a function or a forward return nothing"),
+        (lambda p, t: (p, p), "expected one tensor, received a tuple"),
+    ],
+)
+def test_a_loss_that_cannot_be_learned_from(loss, message):
+    X, y = np.ones((4, 2), np.float32), np.array([0, 1, 0, 1])
+    with pytest.raises((ValueError, TypeError), match=message):
+        train.fit(nn.Sequential(nn.Linear(2, 2)), X, y, loss=loss, epochs=1)
+
+
+class Meddling(nn.Module):
+    """Does to its parameter what should not be done in a forward."""
+
+    def __init__(self, how):
+        self.w, self.how = pe.parameter([1.0, 1.0]), how
+
+    def forward(self, x):
+        self.how(self)
+        return x * self.w
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (lambda layer: setattr(layer, "w", layer.w * 2.0), "in the place of parameter layers.0.w"),
+        (lambda layer: layer.w.assign([0.0, 0.0]), "assigned in a function that is being traced"),
+    ],
+)
+def test_a_forward_leaves_its_parameters_alone(how, message):
+    model = nn.Sequential(Meddling(how), nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=message):
+        train.fit(model, np.ones((4, 2), np.float32), [0, 1, 0, 1], epochs=1)
+
+
+def test_a_callback_alone_is_no_list():
+    model = nn.Sequential(nn.Linear(2, 2))
+    for alone in (train.Callback(), lambda run: None):
+        with pytest.raises(TypeError, match="callbacks must be a list of callbacks"):
+            train.fit(model, np.ones((4, 2)), [0, 1, 0, 1], callbacks=alone)
+
+
+def test_targets_too_large_for_the_model_are_named():
+    with pytest.raises(ValueError, match=r"y has 1e\+300 at row 1.*too large for float32"):
+        train.fit(
+            nn.Sequential(nn.Linear(1, 1)), np.ones((2, 1)), np.array([0.0, 1e300]), loss="mse"
+        )
+
+
+def test_numpy_on_a_traced_tensor_is_a_clear_error():
+    X, y = np.ones((4, 2), np.float32), np.array([0, 1, 0, 1])
+    for function in (np.sum, np.mean, np.exp, np.concatenate):
+        model = nn.Sequential(nn.Linear(2, 2), lambda x, function=function: x * function(x))
+        with pytest.raises(nn.LayerError, match="use the library's operations on it instead"):
+            train.fit(model, X, y, epochs=1)
+    assert np.sum(pe.tensor([1.0, 2.0])) == 3.0
+    assert np.shape(pe.tensor([1.0, 2.0])) == (2,)

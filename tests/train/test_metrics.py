@@ -82,3 +82,14 @@ def test_a_function_goes_by_its_name():
 )
 def test_which_way_is_better(column, greater):
     assert greater_is_better(column) is greater
+
+
+def test_two_metrics_cannot_share_a_name():
+    functions = [lambda p, t: pe.mean(p), lambda p, t: pe.mean(t)]
+    with pytest.raises(ValueError, match="two metrics are called '<lambda>'"):
+        metrics_for(nn.cross_entropy, functions)
+
+
+def test_something_else_is_no_metric():
+    with pytest.raises(TypeError, match="a metric must be a name or a function, received 5"):
+        metrics_for(nn.cross_entropy, 5)
