@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
+from pellucid.io import ModelFileError
 from pellucid.train import datasets, tables
 from pellucid.train.tables import DataError
 
@@ -109,6 +111,25 @@ def source_of(
     return Source(data, target, left_out, images, labels)
 
 
+def check_output(path: str, *inputs: str | None) -> None:
+    """Refuse, before any work, a path that cannot be written afterwards, or that is read.
+
+    Args:
+        path: of the file to write.
+        inputs: of files that are read; those that are None or missing do not count.
+
+    Raises:
+        ModelFileError: another path should be given.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ModelFileError(f"cannot write {path}: it must be a file in a folder you can write to")
+    for given in inputs:
+        both = given and os.path.exists(path) and os.path.exists(given)
+        if given and both and os.path.samefile(path, given):
+            raise ModelFileError(f"cannot write {path}: it would replace what is read from it")
+
+
 def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool = False) -> Rows:
     """The rows of a source.
 
@@ -130,6 +151,8 @@ def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool 
     kind = Path(source.data).suffix.lower()
     if kind == ".npz":
         return _read_archive(source, test)
+    if kind == ".npy":
+        raise DataError(f"{source.data} holds one array: put X and y in one .npz with np.savez")
     if kind == ".safetensors":
         raise DataError(f"{source.data} is a model file, expected data to read")
     if not source.is_table:
@@ -160,11 +183,23 @@ def _read_archive(source: Source, test: bool) -> Rows:
         held_out = None
         if datasets.has_test_rows(path):
             held_out = _read_archive(source, test=True)
-        return Rows(_as_rows(X, path), y, name=path, test=held_out)
+        return _checked(Rows(_as_rows(X, path), y, name=path, test=held_out))
     if datasets.has_test_rows(path):
         X, y = datasets.read_npz(path, test=True)
-        return Rows(_as_rows(X, path), y, name=f"the test rows of {path}")
+        return _checked(Rows(_as_rows(X, path), y, name=f"the test rows of {path}"))
     return _read_archive(source, test=False)
+
+
+def _checked(rows: Rows) -> Rows:
+    """The rows of an archive, if there is one target for each of at least one."""
+    if len(rows.X) == 0:
+        raise DataError(f"{rows.name} has no rows")
+    if rows.targets is not None and rows.targets.shape[:1] != rows.X.shape[:1]:
+        raise DataError(
+            f"{rows.name} has targets of shape {rows.targets.shape}, expected one for each of its "
+            f"{len(rows.X)} rows"
+        )
+    return rows
 
 
 def _as_rows(X: np.ndarray, path: str) -> np.ndarray:

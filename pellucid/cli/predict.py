@@ -13,7 +13,7 @@ import numpy as np
 from pellucid import io
 from pellucid.io.atomic import write_atomically
 
-from .data import data_options, read, source_of
+from .data import check_output, data_options, read, source_of
 from .errors import plainly
 from .recipe import Recipe
 
@@ -42,6 +42,8 @@ def predict(
     """
     source = source_of(data, target, drop, images, labels)
     with plainly():
+        if output is not None:
+            check_output(output, model, data, images, labels)
         found, extra = io.read_model(model)
         recipe = Recipe.from_extra(extra, model)
         rows = read(source, features=recipe.features or None, test=True)

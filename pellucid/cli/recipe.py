@@ -50,7 +50,13 @@ class Recipe:
     target_std: tuple[float, ...] = ()
 
     @classmethod
-    def learn(cls, rows: Rows, task: str | None = None, target: str | None = None) -> Recipe:
+    def learn(
+        cls,
+        rows: Rows,
+        task: str | None = None,
+        target: str | None = None,
+        every: Rows | None = None,
+    ) -> Recipe:
         """The recipe that suits rows to train on.
 
         Args:
@@ -58,6 +64,8 @@ class Recipe:
             task: "classification" or "regression"; by default classes are words and
                 whole numbers, quantities numbers with a decimal point.
             target: name of the column to predict, if it has one.
+            every: these rows and those held out, whose classes are known too; a rare
+                class may be among the latter only.
 
         Raises:
             DataError: there are no targets, or not what the task needs.
@@ -71,7 +79,9 @@ class Recipe:
         mean: tuple[float, ...] = ()
         std: tuple[float, ...] = ()
         if rows.features:
-            scaling = Scaling.of(X)
+            with np.errstate(over="ignore", invalid="ignore"):
+                scaling = Scaling.of(X)
+            _check_scaling(scaling, rows.features, rows.name)
             mean, std = tuple(scaling.mean.tolist()), tuple(scaling.std.tolist())
         shared: dict[str, Any] = {
             "input_shape": X.shape[1:],
@@ -81,7 +91,8 @@ class Recipe:
             "mean": mean,
             "std": std,
         }
-        labels = None if task == QUANTITIES else _labels(rows.targets, task)
+        targets = rows.targets if every is None else every.targets
+        labels = None if task == QUANTITIES else _labels(targets, task)
         if labels is not None:
             if len(labels) < 2:
                 raise DataError(
@@ -92,6 +103,8 @@ class Recipe:
                     f"{rows.name} has {len(labels):,} classes; for quantities use --task regression"
                 )
             return cls(labels=labels, **shared)
+        if every is not None:  # a message counts the rows of the file
+            _values(every, target)
         scaling = Scaling.of(_values(rows))
         return cls(
             target_mean=tuple(scaling.mean.tolist()),
@@ -117,9 +130,9 @@ class Recipe:
             raise DataError(
                 f"{rows.name} has rows of shape {X.shape[1:]}, the model takes {self.input_shape}"
             )
-        if self.mean:
-            X = Scaling(np.array(self.mean), np.array(self.std)).apply(X)
-        converted = X.astype(np.float32)
+        with np.errstate(over="ignore"):
+            scaled = Scaling(np.array(self.mean), np.array(self.std)).apply(X) if self.mean else X
+            converted = scaled.astype(np.float32)
         if self.divide != 1.0:
             converted /= np.float32(self.divide)
         checks.finite(converted, rows.name, X)
@@ -179,6 +192,16 @@ class Recipe:
         return recipe
 
 
+def _check_scaling(scaling: Scaling, features: tuple[str, ...], name: str) -> None:
+    """Refuse columns whose mean or spread is no longer a number."""
+    finite = np.isfinite(scaling.mean) & np.isfinite(scaling.std)
+    if not finite.all():
+        raise DataError(
+            f"column {features[int(np.argmin(finite))]!r} of {name} has numbers too large to "
+            "scale; divide them first"
+        )
+
+
 def _typed(name: str, value: Any) -> Any:
     """A field of a recipe as read from a file."""
     if name in ("divide", "target"):
@@ -235,10 +258,10 @@ def _is_one_hot(array: np.ndarray) -> bool:
     return bool(((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
 
 
-def _values(rows: Rows) -> np.ndarray:
+def _values(rows: Rows, target: str | None = None) -> np.ndarray:
     """Targets that are quantities, float64 (rows, outputs)."""
     if isinstance(rows.targets, list):
-        return tables.numbers_of(rows.targets, "target", rows.name).reshape(-1, 1)
+        return tables.numbers_of(rows.targets, target or "target", rows.name).reshape(-1, 1)
     array = checks.numeric(rows.targets, f"the targets of {rows.name}").astype(np.float64)
     checks.finite(array, f"the targets of {rows.name}")
     return array.reshape(len(array), -1)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+import math
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ from pellucid.train import Callback, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
 from pellucid.train.shuffle import split_rows
 
-from .data import Rows, Source, data_options, read, source_of
+from .data import Rows, Source, check_output, data_options, read, source_of
 from .errors import plainly
 from .recipe import CLASSES, QUANTITIES, Recipe
 from .score import describe, score
@@ -144,12 +143,14 @@ def train(
     if images is not None and labels is None:
         raise click.UsageError("--images needs --labels to learn from")
     with plainly():
-        _check_writable(output)
+        check_output(output, data, images, labels, test, test_images, test_labels)
         if threads is not None:
             compiler.set_threads(threads)
-        rows = read(source)
-        rows, test_rows = _split(rows, held_out, test_fraction, options["seed"])
-        recipe = Recipe.learn(rows, task, target)
+        every = read(source)
+        rows, test_rows = _split(every, held_out, test_fraction, options["seed"])
+        recipe = Recipe.learn(rows, task, target, every)
+        if test_rows is not None:  # what is wrong with them is told before the work
+            recipe.inputs(test_rows), recipe.targets(test_rows)
         model, run = _learn(rows, recipe, show=not as_json, **options)
         figures = None if test_rows is None else score(model, recipe, test_rows)
         io.save(model, output, recipe.to_extra())
@@ -231,17 +232,10 @@ def _split(
         return rows, read(held_out, features=rows.features or None, test=True)
     if rows.test is not None or fraction == 0:
         return rows, rows.test
+    if math.isnan(fraction):
+        raise click.UsageError("--test-fraction must be a number, received nan")
     count = round(len(rows.X) * fraction)
     if not 0 < count < len(rows.X):
         return rows, None
     kept, tested = split_rows(len(rows.X), count, seed_words(seed))
     return rows.take(kept), rows.take(tested)
-
-
-def _check_writable(path: str) -> None:
-    """Refuse, before any work, a path that cannot be written afterwards."""
-    folder = Path(os.path.realpath(path)).parent
-    if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise io.ModelFileError(
-            f"cannot write {path}: it must be a file in a folder you can write to"
-        )

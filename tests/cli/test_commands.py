@@ -284,3 +284,59 @@ def test_mnist_is_learned_to_97_5_percent(run):
     files = [part for option, name in named.items() for part in (option, folder / name)]
     out = run("train", *files, "--layers", 128, "--dropout", 0, "--epochs", 5, "--json")
     assert json.loads(out)["test"]["accuracy"] >= 0.975
+
+
+def test_what_is_read_is_never_replaced(run, flowers):
+    before = flowers.read_bytes()
+    args = ("--target", "kind", "--drop", "note", "--epochs", 1)
+    for path in (flowers, f"../{flowers.parent.name}/{flowers.name}"):
+        out = run("train", flowers, *args, "--output", path, code=1)
+        assert "it would replace what is read from it" in out
+    run("train", flowers, *args, "--output", "m")
+    for path in (flowers, "m"):
+        out = run("predict", "m", flowers, "--output", path, code=1)
+        assert "it would replace what is read from it" in out
+    out = run("predict", "m", flowers, "--output", "no/such.csv", code=1)
+    assert "it must be a file in a folder you can write to" in out
+    assert flowers.read_bytes() == before
+
+
+def test_a_rare_class_may_be_held_out(run, tmp_path):
+    lines = [f"{i},{'ab'[i % 2]}" for i in range(20)]
+    for rare in range(20):
+        own = [f"{rare},rare" if i == rare else line for i, line in enumerate(lines)]
+        (tmp_path / "t.csv").write_text("\n".join(["x,kind", *own]))
+        run("train", "t.csv", "--target", "kind", "--epochs", 1, "--layers", "none")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.ones((9, 2)), "y": np.arange(5)}, "targets of shape (5,), expected one for each"),
+        ({"X": np.ones((9, 2)), "y": 3}, "targets of shape (), expected one for each"),
+        ({"X": np.ones((0, 2)), "y": np.ones(0, int)}, "has no rows"),
+        (
+            {"X": np.ones((4, 2)), "y": [0, 1, 0, 1], "X_test": np.ones((1, 2)), "y_test": [7]},
+            "class '7'; the model knows 0, 1",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_archive_is_told_before_the_work(run, tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    out = run("train", "a.npz", "--epochs", 1, code=1)
+    assert message in out
+    assert "epoch " not in out
+
+
+def test_numbers_too_large_to_scale_are_named(run, tmp_path):
+    rows = [f"{x}1e300,{x}1,{k}" for x, k in (("", "a"), ("-", "b"))] * 10
+    (tmp_path / "t.csv").write_text("\n".join(["big,small,kind", *rows]))
+    out = run("train", "t.csv", "--target", "kind", code=1)
+    assert "column 'big' of t.csv has numbers too large to scale" in out
+
+
+def test_words_are_no_quantities(run, flowers):
+    out = run(
+        "train", flowers, "--target", "note", "--drop", "kind", "--task", "regression", code=1
+    )
+    assert "target column 'note', data row 1" in out
