@@ -26,6 +26,10 @@ RUN = ctypes.CFUNCTYPE(
 
 _loaded: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _loading = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that nobody there lets go
+    os.register_at_fork(
+        before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
+    )
 
 
 def can_compile() -> bool:

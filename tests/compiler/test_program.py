@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import time
+import warnings
+
 import numpy as np
 import pytest
 
 import pellucid as pe
 from pellucid import compiler
 from pellucid.compiler import cache
+from pellucid.compiler.program import CompiledProgram
 
 pytestmark = pytest.mark.skipif(not compiler.can_compile(), reason="nothing is compiled here")
 
@@ -45,3 +52,26 @@ def test_zero_does_not_ask_for_the_reference(monkeypatch):
     assert compiler.can_compile()
     monkeypatch.setenv("PELLUCID_REFERENCE", "1")
     assert not compiler.can_compile()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_that_is_forked_while_code_is_made_can_make_code():
+    loading = sys.modules[CompiledProgram.__module__]._loading
+    held = threading.Event()
+
+    def hold():
+        with loading:
+            held.set()
+            time.sleep(0.1)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if loading.acquire(blocking=False) else 1)
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert not loading.locked()
