@@ -33,9 +33,7 @@ class ArchitectureError(ValueError):
     """A description of a model is not one, or names what is not known."""
 
 
-def build(
-    tree: Any, layers: Iterable[type[Module]] = (), *, values: int | None = None
-) -> Module:
+def build(tree: Any, layers: Iterable[type[Module]] = (), *, values: int | None = None) -> Module:
     """The model that `Module.architecture` described.
 
     Args:

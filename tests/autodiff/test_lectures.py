@@ -78,7 +78,7 @@ def test_patterns_of_gradient_flow():
 
 def test_exercise():
     """Inputs (1, 1), target 0, c = 1, sigmoid and squared error."""
-    names = "w03 w04 w05 w13 w14 w23 w24 w35 w45".split()
+    names = ["w03", "w04", "w05", "w13", "w14", "w23", "w24", "w35", "w45"]
     values = [0.2, -0.3, 0.4, 0.1, -0.2, 0.3, 0.4, 0.5, -0.4]
     w = dict(zip(names, f64(*values), strict=True))
 
@@ -127,7 +127,7 @@ def test_one_hidden_layer_in_matrix_form():
 
 
 def test_a_chain_multiplies_its_local_gradients():
-    """Single-neuron chain: the product of g'(x_t) w_t, so gradients vanish or explode with depth."""
+    """The product of g'(x_t) w_t over a chain of single neurons: it vanishes or explodes."""
     for weight, vanishes in ((0.5, True), (6.0, False)):
         x, product = pe.parameter(np.float64(0.0)), 1.0
         y = x

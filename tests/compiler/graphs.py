@@ -20,6 +20,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import pellucid as pe
+from pellucid.autodiff import gradients
 from pellucid.core.movement import pad
 from pellucid.core.node import Node, leaf, placeholder, topological, tracing
 from pellucid.core.program import Computation
@@ -95,6 +96,7 @@ class Example:
         return True
 
 
+@np.errstate(all="ignore")
 def is_useful(node: Node, bounds: Bounds, whole: bool) -> bool:
     """Small enough, and determined: a whole number or a boolean exactly."""
     if not node.shape or 0 not in node.shape:
@@ -415,6 +417,14 @@ def rows_by_number(b: Builder) -> Tensor:
     if x.dtype.kind == "b":
         raise Unsuitable
     return apply("scatter_add", b.one_of((base, x)), index, apply("gather", x, index))
+
+
+@operation("real", weight=2)
+def derivative(b: Builder) -> Tensor:
+    """Backpropagation from one value to another."""
+    y, x = b.pick(), b.pick()
+    (found,) = gradients([y], [broadcast_to(tensor(0.5, y.dtype), y.shape)], [x])
+    return found
 
 
 @operation("real", "whole")

@@ -50,16 +50,15 @@ EXACT += "pad concatenate gather iota random_bits"
 
 UNITS = (
     {"erf": 12}
-    | {name: 0 for name in EXACT.split()}
-    | {name: 2 for name in ("add", "subtract", "multiply", "divide", "sqrt", "cast")}
+    | dict.fromkeys(EXACT.split(), 0)
+    | dict.fromkeys(("add", "subtract", "multiply", "divide", "sqrt", "cast"), 2)
 )
 """Units in the last place that a correct result may be off; what is not named, 6. One unit is
 for the float64 arithmetic of the bounds themselves."""
 
 
 def _combined(reference: Any, *operands: np.ndarray, **attrs: Any) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return np.asarray(reference(*operands, **attrs))
+    return np.asarray(reference(*operands, **attrs))
 
 
 def _rising(node: Node, *xs: Bounds) -> Bounds:
@@ -185,6 +184,7 @@ def carry(node: Node, xs: Sequence[Bounds], *, rounding: bool) -> Bounds:
     return Bounds(low - slack, high + slack)
 
 
+@np.errstate(all="ignore")
 def evaluate(
     outputs: Sequence[Node], known: Mapping[Any, Bounds], found: dict[Node, Bounds], rounding: bool
 ) -> None:

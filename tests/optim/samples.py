@@ -32,7 +32,7 @@ class OptimizerSample:
 
 
 SETTLED = {"absolute": 1, "less": 1, "where": 1}  # a mean that has decayed to nothing becomes 0
-TWO_SETTLED = {name: 2 for name in SETTLED}
+TWO_SETTLED = dict.fromkeys(SETTLED, 2)
 ADAM_WORK = {"multiply": 7, "add": 3, "sqrt": 1, "divide": 1, **TWO_SETTLED}
 
 OPTIMIZERS: dict[str, list[OptimizerSample]] = {
