@@ -35,6 +35,17 @@ class Computation:
     updates: tuple[tuple[Cell, Node], ...] = ()
     stepped: frozenset[Node] = field(default_factory=frozenset)
 
+    def __post_init__(self) -> None:
+        for cell, node in self.updates:
+            value = cell.value
+            if (node.shape, node.dtype) != (value.shape, value.dtype):
+                raise ValueError(
+                    f"{cell.name or 'cell'} of {value.dtype}{list(value.shape)} "
+                    f"cannot be updated by {node}"
+                )
+        if len({id(cell) for cell, _ in self.updates}) != len(self.updates):
+            raise ValueError("a cell is updated twice in one step")
+
 
 class Program(Protocol):
     """What runs a computation: compiled, or the reference."""

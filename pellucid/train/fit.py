@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -119,9 +120,11 @@ def fit(
     one_epoch = evaluation is not None or any(w.looks_at_epochs for w in watchers)
     figures, guard, pace = EpochFigures(loop), Guard(loop, state), Pace()
 
-    for watcher in watchers:
-        watcher.train_begin(run)
+    ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
     try:
+        for watcher in watchers:
+            watcher.train_begin(run)
+            ending.callback(watcher.train_end, run)
         with Interrupt() as interrupt:
             while run.stopped is None:
                 steps = loop.slice_length(pace.steps, one_epoch=one_epoch)
@@ -147,8 +150,7 @@ def fit(
         error.run = run
         raise
     finally:
-        for watcher in watchers:
-            watcher.train_end(run)
+        ending.close()
         run.seconds = time.perf_counter() - started
     return run
 

@@ -374,6 +374,22 @@ def test_nan_and_infinity_go_through(name, dtype):
         np.testing.assert_array_equal(np.isnan(found), np.isnan(right))
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32"])
+@pytest.mark.parametrize("name", [n for n in POINTWISE if "int32" in ROWS[n].dtypes])
+def test_whole_numbers_at_their_limits(name, dtype):
+    limits = np.iinfo(dtype)
+    values = np.array([limits.min, limits.min + 1, 0, 1, 5, limits.max - 1, limits.max], dtype)
+    count = sum(isinstance(o, tuple) for o in ROWS[name].large.operands)
+    given = iter(np.meshgrid(*[values] * count, indexing="ij"))
+    shape = (len(values),) * count
+    arrays = [
+        next(given) if isinstance(o, tuple) else mask(shape) for o in ROWS[name].large.operands
+    ]
+    for attrs in {repr(case.attrs): case.attrs for case in ROWS[name].cases}.values():
+        c = traced(name, Case((), attrs), arrays)
+        np.testing.assert_array_equal(run(c, arrays)[0], reference(c, arrays)[0], str(attrs))
+
+
 # -- derivatives --------------------------------------------------------------
 
 

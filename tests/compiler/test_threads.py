@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +96,36 @@ def test_programs_run_from_several_threads_at_once():
         for thread in started:
             thread.join()
     assert not wrong
+
+
+FORKED = """
+import os, sys, warnings
+from tests.compiler.test_threads import LARGE
+from tests.programs import bits, run, threads, trace
+warnings.simplefilter("ignore")  # Python's, of forks where threads are
+c = trace(lambda x: x @ x.T, LARGE)
+with threads(3):
+    expected = bits(run(c, [LARGE]))
+    child = os.fork()
+    fine = bits(run(c, [LARGE])) == expected
+    if child == 0:
+        os._exit(0 if fine else 1)
+    assert os.waitpid(child, 0)[1] == 0 and fine
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_has_threads_of_its_own():
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_more_threads_than_work():

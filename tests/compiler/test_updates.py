@@ -172,3 +172,13 @@ def test_arrays_that_do_not_fit_are_refused(wrong):
         made.run([fits], [wrong])
     with pytest.raises(ValueError, match="expected 1 arrays, received 0"):
         made.run([], [fits])
+
+
+def test_a_value_that_does_not_fit_its_cell_is_refused():
+    cell = Cell(np.zeros(3, np.float32), name="w")
+    for wrong in (np.zeros(3), np.zeros(4, np.float32)):
+        with pytest.raises(ValueError, match=r"w of float32\[3\] cannot be updated by <constant"):
+            Computation((), (), ((cell, tensor(wrong).node),))
+    node = leaf(cell)
+    with pytest.raises(ValueError, match="a cell is updated twice"):
+        Computation((), (), ((cell, node), (cell, node)))

@@ -162,3 +162,34 @@ def test_progress_is_shown_when_asked_for(capsys):
     assert "epoch 2/2" in capsys.readouterr().out
     train.fit(network(), *data(), epochs=2)
     assert capsys.readouterr().out == ""
+
+
+class Breaks(train.Callback):
+    """Raises at the end."""
+
+    def train_end(self, run):
+        raise RuntimeError("mine")
+
+
+def test_early_stopping_restores_although_another_callback_raises():
+    X, y = np.eye(4, dtype=np.float32), np.arange(4)
+    pe.random.set_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4))
+    seen = []
+
+    def remember(run):
+        seen.append((run.history.last("loss"), model.state_dict()["layers.0.weight"]))
+
+    stopping = train.EarlyStopping("loss", patience=3)
+    with pytest.raises(RuntimeError, match="mine"):
+        pe.fit(
+            model,
+            X,
+            y,
+            epochs=8,
+            optimizer=optim.sgd(30.0),
+            early_stopping=stopping,
+            callbacks=[Breaks(), remember],
+        )
+    best = min(seen, key=lambda entry: entry[0])[1]
+    assert (model.state_dict()["layers.0.weight"] == best).all()
