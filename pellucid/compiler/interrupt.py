@@ -1,4 +1,4 @@
-"""Ctrl-C between native calls instead of within one."""
+"""Ctrl-C held back while workers wait for each other."""
 
 from __future__ import annotations
 
@@ -8,31 +8,28 @@ from types import FrameType
 from typing import Any
 
 
-class Interrupt:
-    """Within it the first Ctrl-C is noted, so that nothing is left half done.
+class HeldBack:
+    """Within it Ctrl-C waits; it arrives at whoever else handles it when this is left.
 
-    Who enters it looks at `received` afterwards. Outside the main thread, where
-    Python delivers no signals, it does nothing.
-
-    Attributes:
-        received: whether Ctrl-C was pressed.
+    Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
-        self.received = False
+        self._received = False
         self._previous: Any = None
 
-    def __enter__(self) -> Interrupt:
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            self._previous = signal.signal(signal.SIGINT, self._note)
-        return self
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            if callable(previous):  # neither ignored, nor left to the system
+                self._previous = previous
+                signal.signal(signal.SIGINT, self._note)
 
     def __exit__(self, *_: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
+            if self._received:
+                signal.raise_signal(signal.SIGINT)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
+        self._received = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable, Iterator
 
 from pellucid.core.storage import LANES
 
@@ -17,6 +18,9 @@ from .body import Body, Position, lane_mask, neutral
 from .ir import Writer, element, vector
 from .kernels import Kernel, Plan
 from .vector import EMIT
+
+Turn = Callable[[Position, list[str]], list[str]]
+"""The inside of a reduction's loops: from running vectors to the next ones."""
 
 COLUMNS = 4
 """Vectors of neighbouring columns that a reduction along the rows keeps running at once."""
@@ -57,7 +61,7 @@ class Nest:
         return share(self.w, total)
 
     @contextlib.contextmanager
-    def outer_loops(self, axes: list[int], at: Position, split: bool):  # type: ignore[no-untyped-def]
+    def outer_loops(self, axes: list[int], at: Position, split: bool) -> Iterator[None]:
         """Loops over the axes, the first of them shared among the workers."""
         with contextlib.ExitStack() as stack:
             for n, axis in enumerate(axes):
@@ -68,7 +72,7 @@ class Nest:
                     continue
                 loop = stack.enter_context(self.w.loop(start, stop))
                 at.indices[axis] = loop.index
-            yield at
+            yield
 
     # -- maps ---------------------------------------------------------------
 
@@ -127,7 +131,7 @@ class Nest:
                 self._vector(at, blocks * LANES, tail)
 
     @contextlib.contextmanager
-    def _last_worker(self):  # type: ignore[no-untyped-def]
+    def _last_worker(self) -> Iterator[None]:
         if not self.shared:
             yield
             return
@@ -173,7 +177,9 @@ class Nest:
         assert root is not None
         self._reduced_value = self.body.write_section("body", at, self.plan.operand(root, 0))
 
-    def _inside_loops(self, at: Position, axes: list[int], running: list[str], turn):  # type: ignore[no-untyped-def]
+    def _inside_loops(
+        self, at: Position, axes: list[int], running: list[str], turn: Turn
+    ) -> list[str]:
         """Loops over reduced axes that hand on the running vectors."""
         if not axes:
             return turn(at, running)

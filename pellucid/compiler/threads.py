@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .interrupt import Interrupt
+from .interrupt import HeldBack
 
 _threads: int | None = None
 
@@ -140,7 +140,7 @@ class Pool:
         Returns:
             The least share of the time for which a worker had its processor.
         """
-        with self._lock, Interrupt() as interrupt:
+        with self._lock, HeldBack():
             while len(self._inboxes) < workers - 1:
                 inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
                 threading.Thread(
@@ -158,8 +158,6 @@ class Pool:
             if isinstance(result, BaseException):
                 raise result
             shares.append(result)
-        if interrupt.received:
-            raise KeyboardInterrupt
         return min(shares)
 
 
