@@ -99,6 +99,7 @@ class Choice:
     def __init__(self) -> None:
         self._best = 1.0  # seconds that a step took at best; unknown so far
         self._together = 0.0  # seconds of a step when the workers were last together
+        self._lone = 0.0  # seconds of a step when one was last alone; unknown so far
         self._alone = 0  # how many times more one worker goes on alone
         self._patience = PATIENCE[0]
         self._seen = [0.0, 0.0, 0.0]  # steps, seconds, undisturbed seconds since the last verdict
@@ -116,13 +117,15 @@ class Choice:
             self._seen = seen
             return
         self._seen = [0.0, 0.0, 0.0]
-        if workers > 1:
-            self._together = seen[1] / seen[0]
-            crowded = seen[2] < CROWDED * seen[1]
-            self._alone = self._patience if crowded else 0
-            self._patience = min(2 * self._patience, PATIENCE[1]) if crowded else PATIENCE[0]
-        elif self._alone:
-            self._alone = self._alone - 1 if seen[1] / seen[0] < self._together else 0
+        step = seen[1] / seen[0]
+        if workers == 1:
+            self._lone = step
+            self._alone = self._alone - 1 if self._alone and step < self._together else 0
+            return
+        self._together = step
+        worse = seen[2] < CROWDED * seen[1] and step > self._lone
+        self._alone = self._patience if worse else 0
+        self._patience = min(2 * self._patience, PATIENCE[1]) if worse else PATIENCE[0]
 
 
 class Pool:
