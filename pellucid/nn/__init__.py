@@ -7,13 +7,27 @@ losses are tables.
 from . import initializers, losses
 from .activations import (
     ACTIVATIONS,
+    ELU,
+    GELU,
+    SELU,
     Activation,
+    Identity,
     LeakyReLU,
+    LogSoftmax,
     ReLU,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    Step,
     Tanh,
+    elu,
+    gelu,
+    identity,
     leaky_relu,
+    selu,
+    silu,
+    step,
 )
 from .build import LAYERS, ArchitectureError, build
 from .described import CannotSaveError
@@ -30,8 +44,10 @@ from .losses import (
     cross_entropy,
     mean_squared_error,
 )
+from .maxout import Maxout
 from .mode import Call, collect_updates, is_training, training_mode, watch_calls
 from .module import LayerError, Module, functional_call, state
+from .prelu import PReLU
 from .sequential import Sequential
 from .summary import Summary, summarize
 from .targets import check_finite

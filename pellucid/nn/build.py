@@ -20,11 +20,23 @@ from .dropout import Dropout
 from .flatten import Flatten
 from .initializers import INITIALIZERS, named, values_to_come
 from .linear import Linear
+from .maxout import Maxout
 from .module import Module
+from .prelu import PReLU
 from .sequential import Sequential
 
 LAYERS: dict[str, type[Module]] = {
-    c.__name__: c for c in (Sequential, Linear, Dropout, Flatten, Activation, *ACTIVATIONS.values())
+    c.__name__: c
+    for c in (
+        Sequential,
+        Linear,
+        Maxout,
+        PReLU,
+        Dropout,
+        Flatten,
+        Activation,
+        *ACTIVATIONS.values(),
+    )
 }
 """The library's layers by name."""
 
@@ -33,9 +45,7 @@ class ArchitectureError(ValueError):
     """A description of a model is not one, or names what is not known."""
 
 
-def build(
-    tree: Any, layers: Iterable[type[Module]] = (), *, values: int | None = None
-) -> Module:
+def build(tree: Any, layers: Iterable[type[Module]] = (), *, values: int | None = None) -> Module:
     """The model that `Module.architecture` described.
 
     Args:

@@ -58,6 +58,22 @@ def _mlp(torch: Any, s: dict[str, Any]) -> Function:
     return run
 
 
+def _prelu(torch: Any, s: dict[str, Any]) -> Function:
+    return lambda x: torch.nn.functional.prelu(x, s["slope"])
+
+
+def _maxout(out: int, pieces: int) -> Callable[[Any, dict[str, Any]], Function]:
+    def make(torch: Any, s: dict[str, Any]) -> Function:
+        bias = s.get("linear.bias")
+        return lambda x: (
+            torch.nn.functional.linear(x, s["linear.weight"].T, bias)
+            .unflatten(-1, (out, pieces))
+            .amax(-1)
+        )
+
+    return make
+
+
 def _plain(name: str, *args: Any) -> Callable[[Any, dict[str, Any]], Function]:
     return lambda torch, s: lambda x: getattr(torch.nn.functional, name)(x, *args)
 
@@ -76,13 +92,37 @@ LAYERS: dict[str, list[LayerSample]] = {
         LayerSample(lambda: nn.Sequential(), (3,), lambda torch, s: lambda x: x),
     ],
     "Activation": [LayerSample(lambda: nn.Activation(pe.sin), (4,), lambda torch, s: torch.sin)],
+    "Step": [LayerSample(nn.Step, (5,)), LayerSample(lambda: nn.Step(threshold=0.5), (5,))],
+    "Identity": [LayerSample(nn.Identity, (5,), lambda torch, s: lambda x: x)],
+    "ELU": [
+        LayerSample(nn.ELU, (5,), _plain("elu")),
+        LayerSample(lambda: nn.ELU(alpha=0.3), (5,), _plain("elu", 0.3)),
+    ],
+    "SELU": [LayerSample(nn.SELU, (5,), _plain("selu"))],
+    "GELU": [LayerSample(nn.GELU, (5,), _plain("gelu"))],
+    "SiLU": [LayerSample(nn.SiLU, (5,), _plain("silu"))],
+    "Softplus": [LayerSample(nn.Softplus, (5,), _plain("softplus"))],
+    "LogSoftmax": [LayerSample(nn.LogSoftmax, (5,), _plain("log_softmax", -1))],
+    "PReLU": [
+        LayerSample(nn.PReLU, (5,), _prelu),
+        LayerSample(lambda: nn.PReLU(5, slope=-0.1), (5,), _prelu),
+    ],
+    "Maxout": [
+        LayerSample(lambda: nn.Maxout(3, 4, pieces=3), (3,), _maxout(4, 3)),
+        LayerSample(lambda: nn.Maxout(3, 1, bias=False), (2, 3), _maxout(1, 2)),
+    ],
     "ReLU": [LayerSample(nn.ReLU, (5,), _plain("relu"))],
     "LeakyReLU": [
         LayerSample(nn.LeakyReLU, (5,), _plain("leaky_relu", 0.01)),
         LayerSample(lambda: nn.LeakyReLU(0.1), (5,), _plain("leaky_relu", 0.1)),
         LayerSample(lambda: nn.LeakyReLU(slope=1.5), (5,), _plain("leaky_relu", 1.5)),
     ],
-    "Sigmoid": [LayerSample(nn.Sigmoid, (5,), _plain("sigmoid"))],
+    "Sigmoid": [
+        LayerSample(nn.Sigmoid, (5,), _plain("sigmoid")),
+        LayerSample(
+            lambda: nn.Sigmoid(slope=3.0), (5,), lambda torch, s: lambda x: torch.sigmoid(3 * x)
+        ),
+    ],
     "Tanh": [LayerSample(nn.Tanh, (5,), _plain("tanh"))],
     "Softmax": [
         LayerSample(nn.Softmax, (5,), _plain("softmax", -1)),
@@ -102,6 +142,14 @@ LAYERS: dict[str, list[LayerSample]] = {
 
 # For each activation some inputs and its values there, to all digits of float64.
 ACTIVATIONS: dict[str, tuple[list[float], list[float]]] = {
+    "step": ([-1.0, 0.0, 2.5], [0.0, 0.0, 1.0]),
+    "identity": ([-1.0, 0.0, 2.5], [-1.0, 0.0, 2.5]),
+    "elu": ([-1.0, 0.0, 2.5], [-0.6321205588285577, 0.0, 2.5]),
+    "selu": ([-1.0, 0.0, 1.0], [-1.1113307378125625, 0.0, 1.0507009873554805]),
+    "gelu": ([-1.0, 0.0, 1.0], [-0.15865525393145707, 0.0, 0.8413447460685429]),
+    "silu": ([-1.0, 0.0, 1.0], [-0.2689414213699951, 0.0, 0.7310585786300049]),
+    "softplus": ([-1.0, 0.0, 1.0], [0.31326168751822286, 0.6931471805599453, 1.3132616875182228]),
+    "log_softmax": ([0.0, 0.0, 0.0], [-1.0986122886681098] * 3),
     "relu": ([-1.0, 0.0, 2.5], [0.0, 0.0, 2.5]),
     "leaky_relu": ([-1.0, 0.0, 2.5], [-0.01, 0.0, 2.5]),
     "sigmoid": ([0.0, 1.0, -2.0], [0.5, 0.7310585786300049, 0.11920292202211755]),
