@@ -35,14 +35,19 @@ from .dropout import Dropout
 from .flatten import Flatten
 from .initializers import INITIALIZERS, Initializer
 from .linear import Linear
+from .loss import LOSSES, Loss, as_loss, check_weights
 from .losses import (
-    LOSSES,
-    Loss,
-    as_loss,
+    absolute_error,
     binary_cross_entropy_with_logits,
-    check_weights,
     cross_entropy,
+    half_mean_squared_error,
+    hinge,
+    huber,
     mean_squared_error,
+    multi_class_hinge,
+    perceptron_loss,
+    poisson,
+    squared_error,
 )
 from .maxout import Maxout
 from .mode import Call, collect_updates, is_training, training_mode, watch_calls

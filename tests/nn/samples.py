@@ -6,6 +6,7 @@ against any other on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -215,7 +216,72 @@ def _ce(F: Any, u: Any, y: Any, **options: Any) -> Any:
     return F.cross_entropy(u.movedim(-1, 1), y, **options)
 
 
+def _half(scale: Callable[[Any], float]) -> Callable[..., Any]:
+    def run(F: Any, u: Any, y: Any, reduction: str = "mean") -> Any:
+        each = 0.5 * scale(u) * F.mse_loss(u, y.reshape(u.shape), reduction="none")
+        return each if reduction == "none" else each.mean()
+
+    return run
+
+
+def _mae(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    return F.l1_loss(u, y.reshape(u.shape), **options)
+
+
+def _huber(delta: float) -> Callable[..., Any]:
+    return lambda F, u, y, **options: F.huber_loss(u, y.reshape(u.shape), delta=delta, **options)
+
+
+def _poisson(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    return F.poisson_nll_loss(u, y.reshape(u.shape).to(u.dtype), full=False, **options)
+
+
+def _margin(margin: float) -> Callable[..., Any]:
+    def run(F: Any, u: Any, y: Any, reduction: str = "mean") -> Any:
+        each = F.relu(margin - (2 * (y > 0).to(u.dtype) - 1).reshape(u.shape) * u)
+        return each if reduction == "none" else each.mean()
+
+    return run
+
+
+def _signs(*shape: int) -> Callable[[np.random.Generator, int], np.ndarray]:
+    return lambda rng, rows: 2 * rng.integers(0, 2, (rows, *shape)) - 1
+
+
+def _smoothed_bce(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    return _bce(F, u, 0.8 * y.to(u.dtype) + 0.1, **options) / math.log(2)
+
+
+def _smoothed_ce(F: Any, u: Any, y: Any, **options: Any) -> Any:
+    return _ce(F, u, y, label_smoothing=0.2, **options) / math.log(2)
+
+
+SMOOTHED = {"label_smoothing": 0.2, "log_base": 2}
+
 LOSSES: dict[str, list[LossSample]] = {
+    "squared_error": [
+        LossSample(nn.squared_error, (3,), _values(3), _half(lambda u: u.shape[1])),
+        LossSample(nn.squared_error, (), _values(), _half(lambda u: 1)),
+    ],
+    "half_mean_squared_error": [
+        LossSample(nn.half_mean_squared_error, (3,), _values(3), _half(lambda u: 1)),
+    ],
+    "absolute_error": [LossSample(nn.absolute_error, (3,), _values(3), _mae)],
+    "huber": [
+        LossSample(nn.huber, (3,), _values(3), _huber(1.0)),
+        LossSample(nn.huber.with_options(delta=0.3), (1,), _values(), _huber(0.3)),
+    ],
+    "poisson": [LossSample(nn.poisson, (2,), _labels(5, 2), _poisson)],
+    "hinge": [
+        LossSample(nn.hinge, (1,), _bits(), _margin(1)),
+        LossSample(nn.hinge, (3,), _signs(3), _margin(1)),
+        LossSample(nn.hinge.with_options(class_weight=[1, 3]), (), _signs()),
+    ],
+    "perceptron_loss": [LossSample(nn.perceptron_loss, (), _signs(), _margin(0))],
+    "multi_class_hinge": [
+        LossSample(nn.multi_class_hinge, (5,), _labels(5)),
+        LossSample(nn.multi_class_hinge, (4,), _one_hot(4)),
+    ],
     "mean_squared_error": [
         LossSample(nn.mean_squared_error, (3,), _values(3), _mse),
         LossSample(nn.mean_squared_error, (1,), _values(), _mse),
@@ -224,6 +290,12 @@ LOSSES: dict[str, list[LossSample]] = {
     ],
     "binary_cross_entropy_with_logits": [
         LossSample(nn.binary_cross_entropy_with_logits, (1,), _bits(), _bce),
+        LossSample(
+            nn.binary_cross_entropy_with_logits.with_options(**SMOOTHED),
+            (4,),
+            _bits(4),
+            _smoothed_bce,
+        ),
         LossSample(nn.binary_cross_entropy_with_logits, (4,), _bits(4), _bce),
         LossSample(nn.binary_cross_entropy_with_logits, (), _shares(1), _bce),
         LossSample(
@@ -232,6 +304,8 @@ LOSSES: dict[str, list[LossSample]] = {
     ],
     "cross_entropy": [
         LossSample(nn.cross_entropy, (5,), _labels(5), _ce),
+        LossSample(nn.cross_entropy.with_options(**SMOOTHED), (5,), _labels(5), _smoothed_ce),
+        LossSample(nn.cross_entropy.with_options(**SMOOTHED), (3,), _shares(3), _smoothed_ce),
         LossSample(nn.cross_entropy, (17,), _one_hot(17), _ce),
         LossSample(nn.cross_entropy, (3,), _shares(3), _ce),
         LossSample(nn.cross_entropy, (4, 3), _labels(3, 4), _ce),
