@@ -226,7 +226,7 @@ def _check_option(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError(f"{name} must be a number, received {value!r}")
     rule, holds = _OPTIONS[name]
-    if not holds(value):
+    if not holds(float(value)):
         raise ValueError(f"{name} must be {rule}, received {value:g}")
 
 

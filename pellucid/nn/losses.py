@@ -7,7 +7,6 @@ example (or per output), and the kind of target it takes.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from pellucid.core import portable
 from pellucid.core.functions import square
