@@ -36,9 +36,12 @@ from .schedules import (
     as_schedule,
     constant,
     cosine,
+    cosine_restarts,
     exponential,
     inverse_time,
     linear,
+    one_cycle,
+    polynomial,
     step_decay,
     warmup_cosine,
 )

@@ -207,6 +207,23 @@ def _warmup_cosine(t: int) -> float:
     return 0.1 + 0.2 * (1 + math.cos(math.pi * min((t - 4) / 16, 1)))
 
 
+def _restarts(t: int, warmup: int = 0, growth: int = 1) -> float:
+    if t < warmup:
+        return 0.3 * (t + 1) / (warmup + 1)
+    t, period = t - warmup, 6
+    while t >= period:
+        t, period = t - period, period * growth
+    return 0.1 + 0.1 * (1 + math.cos(math.pi * t / period))
+
+
+def _one_cycle(t: int) -> float:
+    top = 0.25 * 24 - 1
+    low, high, share = (0.02, 0.5, t / top) if t <= top else (0.002, 0.5, (t - top) / (23 - top))
+    if t > top:
+        low, high = high, low
+    return low + (high - low) / 2 * (1 - math.cos(math.pi * min(share, 1)))
+
+
 # A maker's result, and the formula that it must follow.
 SCHEDULES: dict[str, list[tuple[Callable[[], optim.Schedule], Callable[[int], float]]]] = {
     "constant": [(lambda: optim.constant(0.3), lambda t: 0.3)],
@@ -229,6 +246,21 @@ SCHEDULES: dict[str, list[tuple[Callable[[], optim.Schedule], Callable[[int], fl
             lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t / 20, 1))),
         ),
     ],
+    "polynomial": [
+        (lambda: optim.polynomial(0.3, 20), lambda t: 0.3 * max(1 - t / 20, 0) ** 2),
+        (
+            lambda: optim.polynomial(0.3, 20, 0.5, 0.1),
+            lambda t: 0.1 + 0.2 * max(1 - t / 20, 0) ** 0.5,
+        ),
+    ],
+    "cosine_restarts": [
+        (lambda: optim.cosine_restarts(0.3, 6, end=0.1), _restarts),
+        (
+            lambda: optim.cosine_restarts(0.3, 6, growth=2, warmup=3, end=0.1),
+            lambda t: _restarts(t, 3, 2),
+        ),
+    ],
+    "one_cycle": [(lambda: optim.one_cycle(0.5, 24, 0.25, 25.0, 10.0), _one_cycle)],
     "warmup_cosine": [
         (lambda: optim.warmup_cosine(0.5, 4, 20, 0.1), _warmup_cosine),
         (
