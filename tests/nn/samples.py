@@ -323,6 +323,11 @@ INITIALIZERS: dict[str, dict[str, float]] = {
     "glorot_normal": {},
     "he_uniform": {},
     "he_normal": {},
+    "lecun_uniform": {},
+    "lecun_normal": {},
+    "orthogonal": {"gain": 0.5},
+    "large": {},
+    "small_positive": {},
 }
 
 
