@@ -52,6 +52,8 @@ from .losses import (
 from .maxout import Maxout
 from .mode import Call, collect_updates, is_training, training_mode, watch_calls
 from .module import LayerError, Module, functional_call, state
+from .noise import GaussianNoise
+from .normalization import BatchNorm, LayerNorm
 from .prelu import PReLU
 from .sequential import Sequential
 from .summary import Summary, summarize

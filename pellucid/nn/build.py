@@ -22,6 +22,8 @@ from .initializers import INITIALIZERS, named, values_to_come
 from .linear import Linear
 from .maxout import Maxout
 from .module import Module
+from .noise import GaussianNoise
+from .normalization import BatchNorm, LayerNorm
 from .prelu import PReLU
 from .sequential import Sequential
 
@@ -32,7 +34,10 @@ LAYERS: dict[str, type[Module]] = {
         Linear,
         Maxout,
         PReLU,
+        BatchNorm,
+        LayerNorm,
         Dropout,
+        GaussianNoise,
         Flatten,
         Activation,
         *ACTIVATIONS.values(),

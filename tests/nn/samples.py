@@ -75,6 +75,21 @@ def _maxout(out: int, pieces: int) -> Callable[[Any, dict[str, Any]], Function]:
     return make
 
 
+def _batch_norm(training: bool) -> Callable[[Any, dict[str, Any]], Function]:
+    def make(torch: Any, s: dict[str, Any]) -> Function:
+        zeros, ones = torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
+        return lambda x: torch.nn.functional.batch_norm(
+            x, zeros, ones, s["gamma"], s["beta"], training
+        )
+
+    return make
+
+
+def _layer_norm(torch: Any, s: dict[str, Any]) -> Function:
+    shape = s["gamma"].shape
+    return lambda x: torch.nn.functional.layer_norm(x, shape, s["gamma"], s["beta"])
+
+
 def _plain(name: str, *args: Any) -> Callable[[Any, dict[str, Any]], Function]:
     return lambda torch, s: lambda x: getattr(torch.nn.functional, name)(x, *args)
 
@@ -133,7 +148,24 @@ LAYERS: dict[str, list[LayerSample]] = {
     "Dropout": [
         LayerSample(lambda: nn.Dropout(0.3), (5,), lambda torch, s: lambda x: x),
         LayerSample(lambda: nn.Dropout(0.3), (70,), training=True),
+        LayerSample(
+            lambda: nn.Dropout(0.3, inverted=False), (5,), lambda torch, s: lambda x: 0.7 * x
+        ),
+        LayerSample(lambda: nn.Dropout(0.3, inverted=False), (70,), training=True),
         LayerSample(lambda: nn.Dropout(0), (5,), lambda torch, s: lambda x: x, training=True),
+    ],
+    "GaussianNoise": [
+        LayerSample(lambda: nn.GaussianNoise(0.3), (5,), lambda torch, s: lambda x: x),
+        LayerSample(nn.GaussianNoise, (70,), training=True),
+    ],
+    "BatchNorm": [
+        LayerSample(lambda: nn.BatchNorm(5), (5,), _batch_norm(training=False)),
+        LayerSample(lambda: nn.BatchNorm(5), (5,), _batch_norm(training=True), training=True),
+        LayerSample(lambda: nn.BatchNorm(3, rate=1, eps=0.1), (4, 3), training=True),
+    ],
+    "LayerNorm": [
+        LayerSample(lambda: nn.LayerNorm(5), (5,), _layer_norm),
+        LayerSample(lambda: nn.LayerNorm(17), (2, 17), _layer_norm),
     ],
     "Flatten": [
         LayerSample(nn.Flatten, (2, 3), lambda torch, s: lambda x: x.flatten(1)),
