@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +27,63 @@ def gradients(
     Returns:
         One tensor per wanted tensor, zeros where no output depends on it.
     """
+    received = _received(outputs, cotangents, wanted)
+    return [
+        received[t.node] if t.node in received else broadcast_to(tensor(0.0, t.dtype), t.shape)
+        for t in wanted
+    ]
+
+
+def gradients_of_loss(loss: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients to learn by: those of one number, by parameter name.
+
+    A parameter that acts on the loss only through steps (a threshold, a comparison, a
+    count of errors) has the derivative 0 everywhere; learning by it is refused. One
+    behind `stop_gradient` is left alone on purpose, and gets zeros, as one that the loss
+    does not depend on.
+
+    Args:
+        loss: a tensor with one element.
+        parameters: by name.
+
+    Returns:
+        One gradient per parameter, in its shape.
+
+    Raises:
+        ValueError: a parameter is cut off by a step; names all that are.
+    """
+    one = broadcast_to(tensor(1.0, loss.dtype), loss.shape)
+    received = _received([loss], [one], list(parameters.values()))
+    lost = {name: t for name, t in parameters.items() if t.node not in received}
+    acts = _acting_on(loss.node) if lost else set()
+    cut = [name for name, t in lost.items() if t.node in acts]
+    if cut:
+        raise ValueError(
+            f"{', '.join(cut)} cannot learn by gradients: the loss depends on "
+            f"{'it' if len(cut) == 1 else 'them'} only through a step or a count, whose "
+            "derivative is 0; take a smooth activation (sigmoid, ReLU) or loss (cross-entropy, "
+            "hinge) instead"
+        )
+    return {
+        name: received.get(t.node, broadcast_to(tensor(0.0, t.dtype), t.shape))
+        for name, t in parameters.items()
+    }
+
+
+def _acting_on(output: Node) -> set[Node]:
+    """The nodes that a node depends on other than through `stop_gradient`."""
+    order = topological([output])
+    acting = {output}
+    for node in reversed(order):
+        if node in acting and node.name != "stop_gradient":
+            acting.update(node.inputs)
+    return acting
+
+
+def _received(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], wanted: Sequence[Tensor]
+) -> dict[Node, Tensor]:
+    """What reaches the nodes that lead to those wanted; nothing for one that none reaches."""
     targets = {t.node for t in wanted}
     order = topological([t.node for t in outputs])
     leads_to_target: set[Node] = set()
@@ -50,10 +107,7 @@ def gradients(
                 local = _local(node, position, received[node])
                 if local is not None:
                     receive(source, local)
-    return [
-        received[t.node] if t.node in received else broadcast_to(tensor(0.0, t.dtype), t.shape)
-        for t in wanted
-    ]
+    return received
 
 
 def _local(node: Node, position: int, upstream: Tensor) -> Tensor | None:
@@ -74,7 +128,8 @@ def backward(self: Tensor) -> None:
     """Add the gradient of this one number to `grad` of every parameter behind it.
 
     Raises:
-        ValueError: the tensor is not a single number, or no parameter leads to it.
+        ValueError: the tensor is not a single number, no parameter leads to it, or one
+            leads to it only through steps, whose derivative is 0.
 
     Example:
         >>> import pellucid as pe
@@ -93,9 +148,10 @@ def backward(self: Tensor) -> None:
     ]
     if not parameters:
         raise ValueError("no parameter leads to this tensor; make one with pe.parameter")
-    one = broadcast_to(tensor(1.0, self.dtype), self.shape)
-    for parameter, gradient in zip(parameters, gradients([self], [one], parameters), strict=True):
-        cell = parameter.node.cell
+    named = {f"parameter {i} {p.shape}": p for i, p in enumerate(parameters)}
+    found = gradients_of_loss(self, named)
+    for name, gradient in found.items():
+        cell = named[name].node.cell
         assert cell is not None
         value = np.array(gradient.numpy())
         cell.grad = value if cell.grad is None else cell.grad + value

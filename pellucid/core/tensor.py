@@ -567,9 +567,9 @@ def tanh(x: Any) -> Tensor:
     return _unary("tanh", x)
 
 
-def sigmoid(x: Any) -> Tensor:
-    """1 / (1 + e ** -x)."""
-    return _unary("sigmoid", x)
+def sigmoid(x: Any, slope: float = 1.0) -> Tensor:
+    """1 / (1 + e ** (-slope * x)), whose derivative is slope * s * (1 - s)."""
+    return _unary("sigmoid", x if slope == 1.0 else multiply(_floating(x), slope))
 
 
 def erf(x: Any) -> Tensor:

@@ -20,11 +20,28 @@ from .dropout import Dropout
 from .flatten import Flatten
 from .initializers import INITIALIZERS, named, values_to_come
 from .linear import Linear
+from .maxout import Maxout
 from .module import Module
+from .noise import GaussianNoise
+from .normalization import BatchNorm, LayerNorm
+from .prelu import PReLU
 from .sequential import Sequential
 
 LAYERS: dict[str, type[Module]] = {
-    c.__name__: c for c in (Sequential, Linear, Dropout, Flatten, Activation, *ACTIVATIONS.values())
+    c.__name__: c
+    for c in (
+        Sequential,
+        Linear,
+        Maxout,
+        PReLU,
+        BatchNorm,
+        LayerNorm,
+        Dropout,
+        GaussianNoise,
+        Flatten,
+        Activation,
+        *ACTIVATIONS.values(),
+    )
 }
 """The library's layers by name."""
 

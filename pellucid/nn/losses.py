@@ -1,291 +1,36 @@
-"""Losses: how far predictions are from targets, as one number to be made small.
+"""The losses: how far predictions are from targets, one function each.
 
 A loss is a row of `LOSSES`: a function from predictions and targets to one term per
-example (or per output), and the kind of target it takes. Means, weights and checks
-are the same for all and written once, in `Loss`.
+example (or per output), and the kind of target it takes.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+import math
 
-import numpy as np
-
+from pellucid.core import portable
 from pellucid.core.functions import square
 from pellucid.core.indexing import take
 from pellucid.core.movement import expand
 from pellucid.core.tensor import (
     Tensor,
+    absolute,
     apply,
     cast,
-    divide,
     exp,
     log,
     log1p,
     max,
+    maximum,
     mean,
+    minimum,
     stop_gradient,
     sum,
-    tensor,
     where,
 )
 
-from .targets import ANYTHING, CLASSES, PROBABILITIES, VALUES, Target
-
-Terms = Callable[..., Tensor]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Loss:
-    """A loss function, called as `loss(prediction, target)`.
-
-    The terms l_i of a batch are averaged, weighted by w_i if weights are given:
-    loss = sum(w_i l_i) / sum(w_i), and 0 where all weights of a batch are 0. A term
-    belongs to an example, or to one output of it, which then counts on its own.
-
-    Attributes:
-        name: its name in `LOSSES`.
-        terms: `(prediction, target, **options) -> tensor` of shape (batch, ...), or
-            a single number for the whole batch.
-        target: the kind of target it takes.
-        class_weights: `(target, weights) -> tensor` with the weight of each term, or
-            None where there are no classes.
-        from_logits: whether it applies softmax or sigmoid itself, so that the model
-            must not end with one.
-        options: what `with_options` was given.
-    """
-
-    name: str
-    terms: Terms
-    target: Target = ANYTHING
-    class_weights: Callable[[Tensor, Tensor], Tensor] | None = None
-    from_logits: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def __call__(self, prediction: Any, target: Any, sample_weight: Any = None) -> Tensor:
-        """The loss of a batch.
-
-        Args:
-            prediction: the model's output, shape (batch, ...).
-            target: one row per example; see the loss.
-            sample_weight: weight of each example, shape (batch,); all 1 by default.
-
-        Returns:
-            A single number.
-
-        Raises:
-            ValueError: shapes do not fit, or a target that is known is not allowed.
-        """
-        total, weight = self.total_and_weight(prediction, target, sample_weight)
-        return total if weight is None else divide(total, weight)
-
-    def total_and_weight(
-        self, prediction: Any, target: Any, sample_weight: Any = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Numerator and denominator of the loss, to be added up over batches.
-
-        Returns:
-            sum(w_i l_i) and sum(w_i) (1 where it would be 0); or the loss and None
-            where the loss is a single number for the batch.
-        """
-        prediction, target = self._fit(prediction, target)
-        terms = self._terms(prediction, target)
-        weights = self._weights(prediction, target, terms, sample_weight)
-        if terms.ndim == 0:
-            return terms, None
-        if weights is None:
-            return sum(terms), tensor(float(np.maximum(terms.size, 1)), terms.dtype)
-        weight = sum(weights)
-        return sum(weights * terms), where(weight > 0, weight, 1.0)
-
-    def per_example(self, prediction: Any, target: Any) -> Tensor:
-        """The loss of each example on its own, unweighted.
-
-        Returns:
-            Tensor of shape (batch,).
-        """
-        terms = self._terms(*self._fit(prediction, target))
-        if terms.ndim == 0:
-            raise ValueError(f"{self.name} gives one number for the whole batch")
-        return mean(terms, tuple(range(1, terms.ndim))) if terms.ndim > 1 else terms
-
-    def check(self, y: Any, output_shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:
-        """Check data before training, and bring it into the form that a step takes.
-
-        Args:
-            y: targets, one row per example.
-            output_shape: shape of the model's output for one example.
-            dtype: in which the model computes.
-
-        Returns:
-            Array of that dtype, or int32, with the same number of rows.
-
-        Raises:
-            ValueError: a target is not allowed; names the first bad row.
-        """
-        shape = tuple(output_shape)
-        class_weight = self.options.get("class_weight")
-        if class_weight is not None and self.target is CLASSES and shape:
-            _check_class_count(class_weight, shape[-1])
-        return self.target.check(np.asarray(y), shape, np.dtype(dtype))
-
-    def with_options(self, **options: Any) -> Loss:
-        """The same loss with options set.
-
-        Args:
-            options: those of the loss; `class_weight`, one number per class, for
-                losses over classes.
-
-        Example:
-            >>> from pellucid import nn
-            >>> nn.cross_entropy.with_options(class_weight=[1, 5])
-            cross_entropy(class_weight=(1.0, 5.0))
-        """
-        known = list(inspect.signature(self.terms).parameters)[2:]
-        if self.class_weights is not None:
-            known.append("class_weight")
-        for name in options:
-            if name not in known:
-                listed = ", ".join(known) or "none"
-                raise TypeError(f"{self.name} has no option {name!r}; it has {listed}")
-        if options.get("class_weight") is not None:
-            checked = check_weights(options["class_weight"], "class_weight")
-            if self.target is PROBABILITIES:
-                _check_class_count(checked, 2)
-            options["class_weight"] = tuple(map(float, checked))
-        return replace(self, options=self.options | options)
-
-    def description(self) -> dict[str, Any]:
-        """Name and options, as JSON values."""
-        options = {k: list(v) if isinstance(v, tuple) else v for k, v in self.options.items()}
-        return {"loss": self.name, "arguments": options}
-
-    def __reduce__(self) -> Any:
-        """A loss of the table is sent to another process by its name."""
-        own = LOSSES.get(self.name)
-        if own is None or own.terms is not self.terms:
-            return super().__reduce__()
-        return _named, (self.name, self.options)
-
-    def __repr__(self) -> str:
-        if not self.options:
-            return self.name
-        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options.items())})"
-
-    def _fit(self, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
-        prediction = tensor(prediction)
-        dtype = prediction.dtype if prediction.dtype.kind == "f" else np.dtype(np.float32)
-        if not isinstance(target, Tensor):
-            target = tensor(self.check(target, prediction.shape[1:], dtype))
-        elif target.node.value is not None and not target.node.tracked:
-            self.check(target.numpy(), prediction.shape[1:], dtype)
-        if prediction.ndim == 0 or prediction.shape[0] != target.shape[0]:
-            raise ValueError(
-                f"prediction and target must have one row per example, received "
-                f"{prediction.shape} and {target.shape}"
-            )
-        return prediction, self.target.fit(prediction, target)
-
-    def _terms(self, prediction: Tensor, target: Tensor) -> Tensor:
-        own = {k: v for k, v in self.options.items() if k != "class_weight"}
-        terms = tensor(self.terms(prediction, target, **own))
-        if terms.dtype.kind != "f":
-            raise TypeError(
-                f"loss {self.name} gave {terms.dtype} values, which have no derivative; expected "
-                "floating numbers"
-            )
-        if terms.ndim and terms.shape[0] != prediction.shape[0]:
-            raise ValueError(
-                f"loss {self.name} gave shape {terms.shape}; expected one term for each of the "
-                f"{prediction.shape[0]} examples, or a single number"
-            )
-        return terms
-
-    def _weights(
-        self, prediction: Tensor, target: Tensor, terms: Tensor, sample_weight: Any
-    ) -> Tensor | None:
-        """The weight of each term, in the shape of the terms; None if all are 1."""
-        weights: Tensor | None = None
-        class_weight = self.options.get("class_weight")
-        if class_weight is not None and self.class_weights is not None:
-            weights = self.class_weights(target, tensor(class_weight, terms.dtype))
-        if sample_weight is not None:
-            given = cast(tensor(sample_weight), terms.dtype)
-            if terms.ndim == 0:
-                raise ValueError(
-                    f"loss {self.name} gives one number for the whole batch, which examples "
-                    "cannot be weighted in; let it return one loss per example"
-                )
-            if given.shape != terms.shape[:1]:
-                raise ValueError(
-                    f"sample_weight must have shape {terms.shape[:1]}, received {given.shape}"
-                )
-            each = expand(given, terms.shape, tuple(range(1, terms.ndim)))
-            weights = each if weights is None else weights * each
-        return weights
-
-
-def _named(name: str, options: dict[str, Any]) -> Loss:
-    return LOSSES[name].with_options(**options)
-
-
-def check_weights(weights: Any, what: str = "sample_weight") -> np.ndarray:
-    """Weights as a float32 vector.
-
-    Raises:
-        ValueError: they are not a vector, or one is negative or not finite, or all are 0.
-    """
-    array = np.asarray(weights)
-    if array.dtype.kind not in "biuf" or array.ndim != 1:
-        raise ValueError(f"{what} must be a vector of numbers, received {weights!r:.80}")
-    wrong = ~(np.isfinite(array) & (array >= 0)) if array.dtype.kind == "f" else array < 0
-    if array.dtype.kind != "b" and wrong.any():
-        at = int(np.argmax(wrong))
-        raise ValueError(
-            f"{what} must be finite and not negative, received {array[at]} at position {at}"
-        )
-    if array.size and not array.any():
-        raise ValueError(f"{what} must not be 0 everywhere")
-    return array.astype(np.float32)
-
-
-def _check_class_count(weights: Sequence[float] | np.ndarray, classes: int) -> None:
-    if len(weights) != classes:
-        raise ValueError(
-            f"class_weight needs one number for each of {classes} classes, received {len(weights)}"
-        )
-
-
-# -- the table --------------------------------------------------------------------
-
-LOSSES: dict[str, Loss] = {}
-"""Losses by name."""
-
-
-def loss(
-    target: Target, *names: str, class_weights: Any = None, from_logits: bool = False
-) -> Callable[[Terms], Loss]:
-    """Make a function of prediction and target a row of `LOSSES`.
-
-    Args:
-        target: the kind of target it takes.
-        names: other names for it.
-        class_weights: see `Loss`.
-        from_logits: see `Loss`.
-    """
-
-    def add(terms: Terms) -> Loss:
-        made = Loss(terms.__name__, terms, target, class_weights, from_logits)
-        object.__setattr__(made, "__doc__", terms.__doc__)
-        for name in (made.name, *names):
-            LOSSES[name] = made
-        return made
-
-    return add
+from .loss import LOSSES, loss
+from .targets import CLASSES, COUNTS, PROBABILITIES, SIGNS, VALUES
 
 
 @loss(VALUES, "mse")
@@ -304,13 +49,147 @@ def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     return square(prediction - target)
 
 
+@loss(VALUES)
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Half the sum of (u - y)^2 over an example's outputs; the mean over the examples.
+
+    Its derivative by an output is u - y. `half_mean_squared_error` and
+    `mean_squared_error` are the same up to a factor.
+
+    Args:
+        prediction: u, shape (batch, ...).
+        target: y, of the same shape; (batch,) goes with (batch, 1).
+
+    Example:
+        >>> from pellucid import nn
+        >>> round(nn.squared_error([[1.0, 0.0]], [[0.8, 0.5]]).item(), 6)
+        0.145
+    """
+    return 0.5 * sum(square(prediction - target), tuple(range(1, prediction.ndim)))
+
+
+@loss(VALUES)
+def half_mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of (u - y)^2 / 2 over all outputs of all examples.
+
+    Args:
+        prediction: u, shape (batch, ...).
+        target: y, of the same shape; (batch,) goes with (batch, 1).
+
+    Example:
+        >>> from pellucid import nn
+        >>> round(nn.half_mean_squared_error([[1.0, 0.0]], [[0.8, 0.5]]).item(), 6)
+        0.0725
+    """
+    return 0.5 * square(prediction - target)
+
+
+@loss(VALUES, "mae")
+def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of |u - y| over all outputs of all examples: far points pull no harder.
+
+    Args:
+        prediction: u, shape (batch, ...).
+        target: y, of the same shape; (batch,) goes with (batch, 1).
+
+    Example:
+        >>> from pellucid import nn
+        >>> round(nn.absolute_error([[1.0, 0.0]], [[0.8, 0.5]]).item(), 6)
+        0.35
+    """
+    return absolute(prediction - target)
+
+
+@loss(VALUES)
+def huber(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
+    """The mean of d^2 / 2 where |d| <= delta, and delta (|d| - delta / 2) beyond; d = u - y.
+
+    Args:
+        prediction: u, shape (batch, ...).
+        target: y, of the same shape; (batch,) goes with (batch, 1).
+        delta: the error from which on the loss grows in a straight line.
+
+    Example:
+        >>> from pellucid import nn
+        >>> nn.huber([[0.5], [3.0]], [[0.0], [0.0]]).item()
+        1.3125
+
+    Source: Huber: Robust estimation of a location parameter (1964).
+    """
+    apart = absolute(prediction - target)
+    near = minimum(apart, delta)
+    return near * (apart - 0.5 * near)
+
+
+@loss(COUNTS)
+def poisson(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of e^u - y u, u the logarithm of the expected count.
+
+    Above u = 30 the exponential goes on in a straight line, so that one wild
+    prediction does not become infinite.
+
+    Args:
+        prediction: u, shape (batch, ...).
+        target: y, counts of the same shape; (batch,) goes with (batch, 1).
+
+    Example:
+        >>> from pellucid import nn
+        >>> nn.poisson([[0.0]], [[3.0]]).item()
+        1.0
+    """
+    inside = where(prediction > 30.0, 30.0, prediction)
+    return exp(inside) * (1.0 + (prediction - inside)) - target * prediction
+
+
+def _weights_of_signs(target: Tensor, weights: Tensor) -> Tensor:
+    return where(target > 0, weights[1], weights[0])
+
+
+@loss(SIGNS, class_weights=_weights_of_signs)
+def hinge(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of max(0, 1 - t u), t = -1 or 1: right answers count until they are sure.
+
+    Args:
+        prediction: u, shape (batch,), (batch, 1), or (batch, outputs).
+        target: 0 and 1, or -1 and 1, of the same shape.
+
+    Example:
+        >>> from pellucid import nn
+        >>> nn.hinge([0.5, 2.0, -1.0], [1, 1, 1]).item()
+        0.8333333134651184
+
+    Source: Cortes, Vapnik: Support-vector networks (1995).
+    """
+    return maximum(1.0 - target * prediction, 0.0)
+
+
+@loss(SIGNS, class_weights=_weights_of_signs)
+def perceptron_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of max(0, -t u), t = -1 or 1: only wrong answers count.
+
+    Args:
+        prediction: u, shape (batch,), (batch, 1), or (batch, outputs).
+        target: 0 and 1, or -1 and 1, of the same shape.
+
+    Example:
+        >>> from pellucid import nn
+        >>> nn.perceptron_loss([0.5, 2.0, -1.5], [1, 1, 1]).item()
+        0.5
+
+    Source: Rosenblatt: The perceptron (1958).
+    """
+    return maximum(-(target * prediction), 0.0)
+
+
 def _weights_of_two(target: Tensor, weights: Tensor) -> Tensor:
     return weights[0] + (weights[1] - weights[0]) * target
 
 
 @loss(PROBABILITIES, class_weights=_weights_of_two, from_logits=True)
-def binary_cross_entropy_with_logits(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean of -[y ln p + (1 - y) ln(1 - p)] with p = sigmoid(u), natural logarithm.
+def binary_cross_entropy_with_logits(
+    prediction: Tensor, target: Tensor, label_smoothing: float = 0.0, log_base: float = math.e
+) -> Tensor:
+    """The mean of -[y ln p + (1 - y) ln(1 - p)] with p = sigmoid(u).
 
     Computed from the logit u as (h - y) u + ln(1 + e^-|u|) with h = 1 where u >= 0,
     else 0: exact for small losses and safe for large u. Its derivative is p - y.
@@ -319,15 +198,26 @@ def binary_cross_entropy_with_logits(prediction: Tensor, target: Tensor) -> Tens
         prediction: u, logits of shape (batch,), (batch, 1), or (batch, outputs) for
             independent outputs.
         target: y between 0 and 1, of the same shape; (batch,) goes with (batch, 1).
+        label_smoothing: s in [0, 1): y becomes (1 - s) y + s / 2.
+        log_base: of the logarithm; 2 measures in bits.
 
     Example:
         >>> from pellucid import nn
         >>> round(nn.binary_cross_entropy_with_logits([[0.0]], [1]).item(), 6)
         0.693147
+        >>> nn.binary_cross_entropy_with_logits.with_options(log_base=2)([[0.0]], [1]).item()
+        1.0
     """
+    if label_smoothing:
+        target = (1.0 - label_smoothing) * target + 0.5 * label_smoothing
     right = prediction >= 0.0  # never an absolute value: its derivative at 0 would be 0
     half = cast(right, prediction.dtype)
-    return (half - target) * prediction + log1p(exp(where(right, -prediction, prediction)))
+    nats = (half - target) * prediction + log1p(exp(where(right, -prediction, prediction)))
+    return _in_base(log_base, nats)
+
+
+def _in_base(base: float, nats: Tensor) -> Tensor:
+    return nats if base == math.e else nats * (1.0 / float(portable.log(base)))
 
 
 def _weights_of_classes(target: Tensor, weights: Tensor) -> Tensor:
@@ -337,7 +227,9 @@ def _weights_of_classes(target: Tensor, weights: Tensor) -> Tensor:
 
 
 @loss(CLASSES, class_weights=_weights_of_classes, from_logits=True)
-def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(
+    prediction: Tensor, target: Tensor, label_smoothing: float = 0.0, log_base: float = math.e
+) -> Tensor:
     """The mean of -ln p_t, with p = softmax(u) and t the right class.
 
     Computed from the logits u as ln(sum_k e^(u_k - m)) - (u_t - m), m the greatest;
@@ -348,6 +240,9 @@ def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: u, logits of shape (batch, classes).
         target: class numbers of shape (batch,), or probabilities (one-hot rows, for
             instance) of shape (batch, classes).
+        label_smoothing: s in [0, 1): the share of the target that is spread evenly over
+            the classes.
+        log_base: of the logarithm; 2 measures in bits.
 
     Example:
         >>> from pellucid import nn
@@ -358,36 +253,40 @@ def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
     apart = prediction - expand(stop_gradient(max(prediction, axis)), prediction.shape, axis)
     total = log(sum(exp(apart), axis))  # (batch,)
     if target.dtype.kind == "f":
-        return sum(target * (expand(total, prediction.shape, axis) - apart), axis)
-    position = apply("iota", shape=prediction.shape, axis=axis[0])
-    hit = position == expand(target, prediction.shape, axis)
-    return total - sum(where(hit, apart, 0.0), axis)
+        nats = sum(target * (expand(total, prediction.shape, axis) - apart), axis)
+    else:
+        nats = total - sum(where(_hit(prediction, target), apart, 0.0), axis)
+    if label_smoothing:
+        even = total - mean(apart, axis)  # the loss for a target that is the same everywhere
+        nats = (1.0 - label_smoothing) * nats + label_smoothing * even
+    return _in_base(log_base, nats)
 
 
-def as_loss(given: Any) -> Loss:
-    """A loss from what a user passes.
+def _hit(prediction: Tensor, target: Tensor) -> Tensor:
+    """Where the position along the last axis is that of the target's class."""
+    axis = prediction.ndim - 1
+    position = apply("iota", shape=prediction.shape, axis=axis)
+    return position == expand(target, prediction.shape, (axis,))
+
+
+@loss(CLASSES, class_weights=_weights_of_classes)
+def multi_class_hinge(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean of max(0, 1 + max_k u_k - u_t) over the classes k other than t, the right one.
 
     Args:
-        given: a name in `LOSSES`, a `Loss`, or a function
-            `(prediction, target) -> tensor` with one loss per example or a single number.
+        prediction: u, shape (batch, classes).
+        target: class numbers of shape (batch,), or one-hot rows of shape (batch, classes).
 
-    Raises:
-        ValueError: no loss has that name.
-        TypeError: it is none of these.
+    Example:
+        >>> from pellucid import nn
+        >>> nn.multi_class_hinge([[2.0, 1.5, -3.0]], [0]).item()
+        0.5
+
+    Source: Crammer, Singer: On the algorithmic implementation of multiclass
+    kernel-based vector machines (2001); as scikit-learn's `hinge_loss`.
     """
-    if isinstance(given, Loss):
-        return given
-    if isinstance(given, str):
-        if given not in LOSSES:
-            close = difflib.get_close_matches(given, LOSSES, 1, 0.5)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(
-                f"no loss is named {given!r}{hint}; there are {', '.join(sorted(LOSSES))}"
-            )
-        return LOSSES[given]
-    if callable(given) and not isinstance(given, type):
-        return Loss(getattr(given, "__name__", "loss"), given)
-    raise TypeError(f"a loss is a name or a function (prediction, target), received {given!r}")
+    hot = target if target.dtype.kind == "f" else cast(_hit(prediction, target), prediction.dtype)
+    return max(prediction + (1.0 - hot), -1) - sum(hot * prediction, -1)
 
 
 __test__ = {name: made.__doc__ for name, made in LOSSES.items()}  # examples that doctest runs

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, overload
 
 from .activations import Activation
+from .dropout import Dropout
 from .module import Module
+from .normalization import BatchNorm
 
 
 class Sequential(Module):
@@ -39,6 +42,7 @@ class Sequential(Module):
         self.layers = tuple(
             layer if isinstance(layer, Module) else Activation(layer) for layer in layers
         )
+        _warn_of_dropout(self.layers)
 
     def arguments(self) -> dict[str, Any]:
         """The layers as they are now, functions wrapped."""
@@ -65,6 +69,24 @@ class Sequential(Module):
         if isinstance(index, slice):
             return Sequential(*self.layers[index])
         return self.layers[index]
+
+
+def _warn_of_dropout(layers: tuple[Module, ...]) -> None:
+    """Batch normalization after dropout with no layer of weights between them."""
+    dropout = -1
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Dropout):
+            dropout = i
+        elif isinstance(layer, BatchNorm) and dropout >= 0:
+            warnings.warn(
+                f"BatchNorm at position {i} follows Dropout at position {dropout}: dropout makes "
+                "the variance in training greater than in use, so the moving averages will be "
+                "wrong; put BatchNorm first, or leave one out",
+                UserWarning,
+                stacklevel=3,
+            )
+        elif not isinstance(layer, Activation):
+            dropout = -1
 
 
 def _not_a_layer(given: Any, position: int) -> str:

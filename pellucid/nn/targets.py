@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.core.tensor import Tensor, cast, reshape
+from pellucid.core.tensor import Tensor, cast, reshape, tensor, where
 
 Shape = tuple[int, ...]
 
@@ -85,6 +85,19 @@ def _check_probabilities(y: Any, output_shape: Shape, dtype: np.dtype) -> np.nda
     return array.astype(dtype)
 
 
+def _check_signs(y: Any, output_shape: Shape, dtype: np.dtype) -> np.ndarray:
+    array = _like_output(_numbers(y), output_shape)
+    low = -1 if (array == -1).any() else 0
+    _refuse(array, (array != low) & (array != 1), "targets must be 0 and 1, or -1 and 1")
+    return np.where(array > 0, 1, -1).astype(dtype)
+
+
+def _check_counts(y: Any, output_shape: Shape, dtype: np.dtype) -> np.ndarray:
+    array = _like_output(_numbers(y), output_shape)
+    _refuse(array, array < 0, "counts must not be negative")
+    return array.astype(dtype)
+
+
 def _check_classes(y: Any, output_shape: Shape, dtype: np.dtype) -> np.ndarray:
     array = _numbers(y)
     if not output_shape:
@@ -141,6 +154,10 @@ def _fit_like(prediction: Tensor, target: Tensor) -> Tensor:
     )
 
 
+def _fit_signs(prediction: Tensor, target: Tensor) -> Tensor:
+    return where(_fit_like(prediction, target) > 0, tensor(1.0, prediction.dtype), -1.0)
+
+
 def _fit_classes(prediction: Tensor, target: Tensor) -> Tensor:
     if prediction.ndim < 1:
         raise ValueError("cross-entropy needs one output per class, received a single number")
@@ -159,6 +176,8 @@ def _fit_classes(prediction: Tensor, target: Tensor) -> Tensor:
 
 VALUES = Target("values", _check_values, _fit_like)
 PROBABILITIES = Target("probabilities", _check_probabilities, _fit_like)
+SIGNS = Target("signs", _check_signs, _fit_signs)
+COUNTS = Target("counts", _check_counts, _fit_like)
 CLASSES = Target("classes", _check_classes, _fit_classes)
 
 

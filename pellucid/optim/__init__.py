@@ -4,17 +4,44 @@
 only.
 """
 
+from .adaptive import (
+    scale_by_adadelta,
+    scale_by_adagrad,
+    scale_by_adamax,
+    scale_by_lion,
+    scale_by_nadam,
+    scale_by_rms,
+)
 from .named import Named
-from .optimizers import OPTIMIZERS, adam, adamw, as_optimizer, chain, sgd
+from .optimizers import (
+    OPTIMIZERS,
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    adamw,
+    as_optimizer,
+    chain,
+    lion,
+    momentum,
+    nadam,
+    nesterov,
+    rmsprop,
+    sgd,
+)
+from .penalties import clip_by_value, l1, l2, max_norm
 from .schedules import (
     SCHEDULES,
     Schedule,
     as_schedule,
     constant,
     cosine,
+    cosine_restarts,
     exponential,
     inverse_time,
     linear,
+    one_cycle,
+    polynomial,
     step_decay,
     warmup_cosine,
 )

@@ -183,3 +183,108 @@ def warmup_cosine(learning_rate: float, warmup: int, steps: int, end: float = 0.
     after = cosine(learning_rate, check_count("steps", steps, warmup + 1) - warmup, end)
     slope = peak / (warmup + 1)
     return Schedule(lambda t: where(t < float(warmup), slope * (t + 1.0), after(t - float(warmup))))
+
+
+@maker(SCHEDULES)
+def polynomial(learning_rate: float, steps: int, power: float = 2.0, end: float = 0.0) -> Schedule:
+    """rate(t) = end + (learning_rate - end) * (1 - t / steps) ** power, then end.
+
+    Args:
+        learning_rate: the first rate.
+        steps: when the end is reached.
+        power: 1 is a straight line; greater ones fall faster at first.
+        end: the last rate.
+    """
+    first, steps = check_number("learning_rate", learning_rate), check_count("steps", steps)
+    power, end = check_number("power", power, above_low=True), check_number("end", end)
+    return Schedule(lambda t: end + (first - end) * (1.0 - _progress(t, steps)) ** power)
+
+
+@maker(SCHEDULES)
+def cosine_restarts(
+    learning_rate: float, period: int, growth: int = 1, warmup: int = 0, end: float = 0.0
+) -> Schedule:
+    """A straight line up to learning_rate, then cosines from it down to end, again and again.
+
+    rate(t) = learning_rate * (t + 1) / (warmup + 1) for t < warmup, then
+    end + (learning_rate - end) * (1 + cos(pi s / n)) / 2, s the steps since the last
+    restart and n = period * growth^i the length of the i-th period, i from 0.
+
+    Args:
+        learning_rate: the greatest rate.
+        period: steps of the first period.
+        growth: how many times longer each period is than the one before.
+        warmup: number of steps before the greatest rate is reached.
+        end: what each period falls to.
+
+    Source: Loshchilov, Hutter: SGDR: Stochastic gradient descent with warm restarts
+    (2017).
+    """
+    peak, warmup = check_number("learning_rate", learning_rate), check_count("warmup", warmup, 0)
+    period, growth = check_count("period", period), check_count("growth", growth)
+    end = check_number("end", end)
+    half, slope = (peak - end) / 2, peak / (warmup + 1)
+
+    def rate(t: Tensor) -> Tensor:
+        since, length = t - float(warmup), tensor(float(period), t.dtype)
+        if growth == 1:
+            since = since - length * floor(since / length)
+        else:
+            for start, longer in _restarts(period, growth):
+                begun = t - float(warmup) >= start
+                since = where(begun, t - float(warmup) - start, since)
+                length = where(begun, longer, length)
+        falling = end + half * (1.0 + cos(math.pi * since / length))
+        return where(t < float(warmup), slope * (t + 1.0), falling)
+
+    return Schedule(rate)
+
+
+def _restarts(period: int, growth: int) -> list[tuple[float, float]]:
+    """When each period but the first begins and how long it is, as far as steps are counted."""
+    found, start, length = [], 0, period
+    while start + length < 2**32:
+        start, length = start + length, length * growth
+        found.append((float(start), float(length)))
+    return found
+
+
+@maker(SCHEDULES)
+def one_cycle(
+    learning_rate: float,
+    steps: int,
+    rise: float = 0.3,
+    start_factor: float = 25.0,
+    end_factor: float = 1e4,
+) -> Schedule:
+    """One cosine up to learning_rate, a longer one down to almost nothing.
+
+    From learning_rate / start_factor up over the first rise * steps - 1 steps, then down
+    to learning_rate / (start_factor * end_factor) at step steps - 1, which is kept.
+
+    Args:
+        learning_rate: the greatest rate.
+        steps: of the whole cycle.
+        rise: share of the cycle in which the rate rises, in (0, 1); rise * steps must
+            be above 1.
+        start_factor: how many times smaller the first rate is.
+        end_factor: how many times smaller again the last rate is.
+
+    Raises:
+        ValueError: a number is outside its range.
+
+    Source: Smith, Topin: Super-convergence (2018); as PyTorch's OneCycleLR.
+    """
+    peak, steps = check_number("learning_rate", learning_rate), check_count("steps", steps, 3)
+    rise = check_number("rise", rise, 1.0 / steps, 1.0, above_low=True, below_high=True)
+    first = peak / check_number("start_factor", start_factor, 1.0)
+    last = first / check_number("end_factor", end_factor, 1.0)
+    top = rise * steps - 1.0
+
+    def rate(t: Tensor) -> Tensor:
+        up = t / top
+        down = minimum((t - top) / (steps - 1.0 - top), 1.0)
+        rising = first + (peak - first) / 2 * (1.0 - cos(math.pi * up))
+        return where(t <= top, rising, last + (peak - last) / 2 * (1.0 + cos(math.pi * down)))
+
+    return Schedule(rate)

@@ -50,6 +50,7 @@ class Context:
         parameters: current values, by name.
         step: steps taken before this one, a whole number of shape ().
         scales: factors that the updates must be multiplied with, as functions of t.
+        rates: factors of the whole chain; their product is the learning rate, negative.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class Context:
         parameters: Mapping[str, Tensor],
         step: Tensor,
         scales: Sequence[Callable[[Tensor], Tensor]] = (),
+        rates: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> None:
         self.parameters = parameters
         self.step = step
         self.scales = tuple(scales)
+        self.rates = tuple(rates)
 
     def t(self, dtype: np.dtype) -> Tensor:
         """Steps taken before this one, of a floating dtype."""
@@ -72,6 +75,16 @@ class Context:
             folded = scale(self.t(dtype))
             factor = folded if isinstance(factor, float) and factor == 1.0 else factor * folded
         return factor
+
+    def rate(self, dtype: np.dtype) -> Tensor:
+        """The learning rate of this step."""
+        t = self.t(dtype)
+        return absolute(functools.reduce(lambda a, f: a * f(t), self.rates, tensor(1.0, dtype)))
+
+    def is_weight(self, name: str) -> bool:
+        """Whether penalties and constraints apply to a parameter: to weights, never to biases."""
+        cell = self.parameters[name].node.cell
+        return cell is not None and cell.role == "weight"
 
 
 def times(factor: float | Tensor, x: Tensor) -> Tensor:
@@ -91,6 +104,7 @@ class Transformation(Named):
         scale: for one that only scales, instead of both: `t -> factor`.
         adds: the result is the incoming updates plus something, so that the scales
             may be applied to what comes in.
+        last: it settles the new values of the parameters, so that nothing else may follow.
     """
 
     kind: ClassVar[str] = "transformation"
@@ -98,6 +112,7 @@ class Transformation(Named):
     update: Callable[[Tensors, State, Context], tuple[Tensors, State]] | None = None
     scale: Callable[[Tensor], Tensor] | None = None
     adds: bool = False
+    last: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,10 +171,11 @@ class Optimizer(Named):
         step = tensor(step)
         updates, new_state = dict(gradients), {}
         first, plan = self._plan()
-        context = Context(parameters, step, first)
+        rates = [t.scale for t in self.transformations if t.scale is not None]
+        context = Context(parameters, step, first, rates)
         updates = {k: times(context.scaled(1.0, g.dtype), g) for k, g in updates.items()}
         for key, update, scales in plan:
-            context = Context(parameters, step, scales)
+            context = Context(parameters, step, scales, rates)
             updates, kept = update(updates, state.get(key, {}), context)
             if kept:
                 new_state[key] = kept
@@ -236,8 +252,8 @@ def add_decayed_weights(weight_decay: float) -> Transformation:
     def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
         new = dict(updates)
         for name, u in updates.items():
-            p = context.parameters[name]
-            if p.node.cell is not None and p.node.cell.role == "weight":
+            if context.is_weight(name):
+                p = context.parameters[name]
                 new[name] = u + context.scaled(decay, p.dtype) * p
         return new, {}
 
@@ -271,20 +287,24 @@ def clip_by_norm(max_norm: float) -> Transformation:
 
 
 @maker(TRANSFORMATIONS)
-def trace(momentum: float, nesterov: bool = False) -> Transformation:
-    """Momentum: gradients add up to a velocity.
+def trace(momentum: float, nesterov: bool = False, average: bool = False) -> Transformation:
+    """Momentum: gradients add up to a velocity, or to a running mean.
 
-    v' = momentum * v + g; the update is v', or g + momentum * v' by Nesterov's rule.
+    v' = momentum * v + g, with `average` v' = momentum * v + (1 - momentum) * g;
+    the update is v', or g + momentum * v' by Nesterov's rule.
 
     Args:
         momentum: in [0, 1).
         nesterov: whether to look ahead.
+        average: whether v is a mean instead of a sum.
     """
     gamma = check_number("momentum", momentum, 0.0, 1.0, below_high=True)
 
     def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
+        share = 1.0 - gamma if average else 1.0
         velocity = {
-            name: settled(gamma * tensor(state["v"][name]) + g) for name, g in updates.items()
+            name: settled(gamma * tensor(state["v"][name]) + times(share, g))
+            for name, g in updates.items()
         }
         if nesterov:
             found = {name: g + gamma * velocity[name] for name, g in updates.items()}

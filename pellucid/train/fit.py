@@ -228,7 +228,8 @@ def _weighted(
         return loss
     if loss.class_weights is None:
         raise ValueError(f"loss {loss.name} has no classes to weigh; use sample_weight")
-    classes = 2 if loss.target.name == "probabilities" else output_shape(model, data[0])[-1]
+    two = loss.target.name in ("probabilities", "signs")
+    classes = 2 if two else output_shape(model, data[0])[-1]
     return loss.with_options(class_weight=checks.class_weights(class_weight, classes))
 
 

@@ -156,4 +156,8 @@ def metrics_for(loss: nn.Loss, given: Any = None) -> dict[str, Function]:
     return found
 
 
-_DEFAULT: dict[str, Function] = {"classes": accuracy, "probabilities": binary_accuracy}
+_DEFAULT: dict[str, Function] = {
+    "classes": accuracy,
+    "probabilities": binary_accuracy,
+    "signs": binary_accuracy,
+}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import nn
-from pellucid.autodiff import gradients
+from pellucid.autodiff import gradients_of_loss
 from pellucid.core.functions import stack
 from pellucid.core.node import Node, leaf, placeholder, topological, tracing
 from pellucid.core.program import Computation
@@ -142,10 +142,8 @@ def trace_step(
         prediction = state.model(rows[0])
         total, weight = loss.total_and_weight(prediction, *rows[1:])
         value = total if weight is None else divide(total, weight)
-        one = tensor(1.0, value.dtype)
         _check_learns(value, state.parameters)
-        found = gradients([value], [one], list(state.parameters.values()))
-        slopes = dict(zip(state.parameters, found, strict=True))
+        slopes = gradients_of_loss(value, state.parameters)
         changes, memory = state.optimizer.update(
             slopes, state.memory, state.parameters, state.count
         )

@@ -29,6 +29,11 @@ HASHES = {
     "glorot_uniform": "3e1e3d918338ed91",
     "glorot_normal": "f662fd438b83fa07",
     "he_uniform": "1aa70c192acbde72",
+    "lecun_uniform": "d4f68a8b27407c63",
+    "lecun_normal": "be742a2716d8ac5c",
+    "orthogonal": "7694897f32cf3971",
+    "large": "8c2696d832cc301c",
+    "small_positive": "d56d8e0431d0b764",
     "he_normal": "cb8fa5a0bd64c539",
 }
 
@@ -41,6 +46,11 @@ EXPECTED = {
     "glorot_uniform": (0, math.sqrt(2 / 500), math.sqrt(6 / 500)),
     "glorot_normal": (0, math.sqrt(2 / 500), 5.5 * math.sqrt(2 / 500)),
     "he_uniform": (0, math.sqrt(2 / 300), math.sqrt(6 / 300)),
+    "lecun_uniform": (0, math.sqrt(1 / 300), math.sqrt(3 / 300)),
+    "lecun_normal": (0, math.sqrt(1 / 300), 5.5 * math.sqrt(1 / 300)),
+    "orthogonal": (0, 0.5 * math.sqrt(1 / 300), 0.5 * 5.5 * math.sqrt(1 / 300)),
+    "large": (0, 10, 55),
+    "small_positive": (0.1, 0, 0.1),
     "he_normal": (0, math.sqrt(2 / 300), 5.5 * math.sqrt(2 / 300)),
 }
 
@@ -57,7 +67,7 @@ def test_distribution(name: str):
     assert drawn.dtype == np.float32
     assert drawn.shape == SHAPE
     assert abs(drawn.mean() - mean) <= 4 * std / math.sqrt(drawn.size) + 1e-7
-    assert abs(drawn.std() - std) <= 0.01 * std
+    assert abs(drawn.std() - std) <= 0.01 * std + 1e-7
     assert abs(drawn).max() <= greatest * (1 + 1e-6)
 
 
@@ -139,3 +149,12 @@ def test_portable_logarithm_and_normal_quantile():
     p = np.concatenate([x[:500], [1e-300, 1e-20, 2**-33, 0.5, 1 - 2**-33, 0.075, 0.925]])
     exact = [statistics.NormalDist().inv_cdf(v) for v in p]
     np.testing.assert_allclose(portable.normal_quantile(p), exact, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (9, 4), (4, 9), (2, 3, 4), (1, 5), (5,)])
+def test_orthogonal_matrices_are_orthogonal(shape):
+    pe.random.set_seed(1)
+    drawn = initial(nn.initializers.orthogonal(2.0), shape)
+    matrix = drawn.reshape(-1, shape[-1] if len(shape) > 1 else 1).astype(np.float64)
+    small = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    np.testing.assert_allclose(small, 4 * np.eye(len(small)), atol=2e-6)

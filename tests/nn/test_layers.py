@@ -251,3 +251,55 @@ def test_an_activation_is_not_taken_for_a_bias(bias):
 @pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
 def test_the_order_of_bytes_does_not_change_the_precision(dtype):
     assert pe.tensor(np.ones(3, dtype)).dtype == np.dtype(dtype).newbyteorder("=")
+
+
+def test_dropout_has_the_same_expectation_in_both_forms():
+    x = np.full((400, 500), 2.0)
+    for layer in (nn.Dropout(0.25), nn.Dropout(0.25, inverted=False)):
+        with nn.training_mode():
+            mean = layer(x).numpy().mean()
+        assert mean == pytest.approx(layer(x).numpy().mean(), abs=0.01)
+
+
+def test_noise_is_normal_and_only_in_training():
+    layer, x = nn.GaussianNoise(0.5), np.zeros((300, 400))
+    assert not layer(x).numpy().any()
+    with nn.training_mode():
+        noise = layer(x).numpy()
+    assert abs(noise.mean()) < 0.005
+    assert noise.std() == pytest.approx(0.5, rel=0.01)
+    assert (abs(noise) > 1.0).mean() == pytest.approx(0.0455, abs=0.002)
+
+
+def test_moving_averages_follow_at_their_rate_in_training_only():
+    layer = nn.BatchNorm(2, rate=0.25)
+    x = np.array([[1.0, 2.0], [3.0, 6.0]])
+    layer(x)
+    assert layer.moving_mean.numpy().tolist() == [0.0, 0.0]
+    with nn.training_mode():
+        layer(x)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), [0.5, 1.0])
+    np.testing.assert_allclose(layer.moving_variance.numpy(), [1.0, 1.75])
+    y = layer(x).numpy()
+    np.testing.assert_allclose(y, (x - [0.5, 1.0]) / np.sqrt([1.00001, 1.75001]), rtol=1e-6)
+
+
+def test_batch_norm_after_dropout_at_one_layer_warns():
+    with pytest.warns(UserWarning, match="BatchNorm at position 3 follows Dropout at position 1"):
+        nn.Sequential(nn.Linear(2, 3), nn.Dropout(), nn.ReLU(), nn.BatchNorm(3))
+    nn.Sequential(nn.BatchNorm(2), nn.Dropout(), nn.Linear(2, 3), nn.BatchNorm(3))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.BatchNorm(0), "features must be a whole number of at least 1"),
+        (lambda: nn.BatchNorm(2, rate=0), "rate must be a number above 0 and at most 1"),
+        (lambda: nn.LayerNorm(2, eps=0), "eps must be a number above 0"),
+        (lambda: nn.GaussianNoise(-1), "std must be a number of at least 0"),
+        (lambda: nn.BatchNorm(2)(np.zeros((3, 4))), r"shape \(batch, ..., 2\), received \(3, 4\)"),
+    ],
+)
+def test_arguments_of_normalization_and_noise(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

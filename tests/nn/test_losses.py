@@ -65,7 +65,7 @@ def test_no_rows_and_one_row(sample: LossSample, count: int):
 @each_loss
 def test_loss_is_the_mean_over_examples(sample: LossSample):
     u, y = sample.data(6)
-    if sample.loss.options:
+    if "class_weight" in sample.loss.options:
         total, weight = sample.loss.total_and_weight(u, y)
         np.testing.assert_allclose(sample.loss(u, y).item(), total.item() / weight.item(), 1e-14)
         assert weight.item() != len(u)
@@ -326,3 +326,37 @@ def test_a_loss_is_sent_to_another_process_by_its_name():
         again = pickle.loads(pickle.dumps(made))
         assert repr(again) == repr(made)
         assert again.terms is made.terms
+
+
+@pytest.mark.parametrize("name", ["zero_one", "classification_error", "accuracy"])
+def test_counts_of_errors_are_refused(name: str):
+    with pytest.raises(ValueError, match=f"'{name}' counts errors: its derivative is 0"):
+        nn.as_loss(name)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.cross_entropy.with_options(log_base=1), "log_base must be above 1, received 1"),
+        (
+            lambda: nn.cross_entropy.with_options(label_smoothing=1),
+            "label_smoothing must be at least",
+        ),
+        (lambda: nn.huber.with_options(delta=-1), "delta must be above 0, received -1"),
+        (lambda: nn.hinge.check([0, -1, 1], ()), "0 and 1, or -1 and 1; received 0 in row 0"),
+        (lambda: nn.hinge.check([0, 1, 2], ()), "received 2 in row 2"),
+        (lambda: nn.poisson.check([0, 2, -1], ()), "counts must not be negative; received -1"),
+    ],
+)
+def test_options_and_targets_are_checked(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.slow
+def test_multi_class_hinge_as_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    u, y = rng.standard_normal((20, 4)), rng.integers(0, 4, 20)
+    expected = metrics.hinge_loss(y, u, labels=range(4))
+    np.testing.assert_allclose(nn.multi_class_hinge(u, y).item(), expected, rtol=1e-13)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pellucid import optim
 
 
@@ -19,16 +21,45 @@ class OptimizerSample:
         torch: maps (torch.optim, parameter groups, whose decay is set) to PyTorch's.
         decay: of the weights, for PyTorch's groups.
         clip: norm to which PyTorch's gradients are clipped.
+        formula: where PyTorch has none, the rule in NumPy: `(w, g, memory, rate, t) ->
+            new w`, memory a dictionary of its own, t from 0.
+        tolerance: in float64, against PyTorch.
         steps: in which it brings the quadratic of the tests below 1e-3.
         work: operations per element of a weight's update in one step, by primitive.
     """
 
     make: Callable[[], optim.Optimizer]
-    torch: Callable[[Any, Any], Any]
+    torch: Callable[[Any, Any], Any] | None
     work: dict[str, int]
     decay: float = 0.0
     clip: float | None = None
     steps: int = 300
+    formula: Callable[..., Any] | None = None
+    tolerance: float = 1e-10
+
+
+def _velocity(w: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
+    memory["v"] = 0.9 * memory.get("v", 0.0) + rate * g
+    return w - memory["v"]
+
+
+def _mean_velocity(w: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
+    memory["z"] = 0.9 * memory.get("z", 0.0) + 0.1 * g
+    return w - rate * memory["z"]
+
+
+def _looked_ahead(p: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
+    """As in the lectures: w and v are kept, and the gradient g was taken at p = w - gamma v."""
+    w = memory.get("w", p)
+    v = 0.9 * memory.get("v", 0.0) + rate * g
+    memory["w"], memory["v"] = w - v, v
+    return w - v - 0.9 * v
+
+
+def _lion(w: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
+    m = memory.get("m", 0.0)
+    memory["m"] = 0.99 * m + (1 - 0.99) * g
+    return w - rate * np.sign(0.9 * m + (1 - 0.9) * g)
 
 
 SETTLED = {"absolute": 1, "less": 1, "where": 1}  # a mean that has decayed to nothing becomes 0
@@ -93,6 +124,82 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
             clip=2.0,
         ),
     ],
+    "momentum": [
+        OptimizerSample(
+            lambda: optim.momentum(0.05),
+            lambda o, p: o.SGD(p, 0.05, momentum=0.9),
+            {"multiply": 2, "add": 1, **SETTLED},
+        ),
+        OptimizerSample(
+            lambda: optim.momentum(optim.step_decay(0.05, 0.5, 80)),
+            None,
+            {"multiply": 2, "add": 1, **SETTLED},
+            formula=_velocity,
+        ),
+        OptimizerSample(
+            lambda: optim.momentum(0.3, average=True),
+            None,
+            {"multiply": 3, "add": 1, **SETTLED},
+            formula=_mean_velocity,
+        ),
+    ],
+    "nesterov": [
+        OptimizerSample(
+            lambda: optim.nesterov(0.05),
+            lambda o, p: o.SGD(p, 0.05, momentum=0.9, nesterov=True),
+            {"multiply": 3, "add": 2, **SETTLED},
+        ),
+        OptimizerSample(
+            lambda: optim.nesterov(optim.exponential(0.05, 0.9, every=10)),
+            None,
+            {"multiply": 3, "add": 2, **SETTLED},
+            formula=_looked_ahead,
+        ),
+    ],
+    "adagrad": [
+        OptimizerSample(
+            lambda: optim.adagrad(0.5),
+            lambda o, p: o.Adagrad(p, 0.5),
+            {"multiply": 2, "add": 2, "sqrt": 1, "divide": 1},
+        ),
+    ],
+    "adadelta": [
+        OptimizerSample(
+            lambda: optim.adadelta(5.0, 0.95),
+            lambda o, p: o.Adadelta(p, 5.0, 0.95),
+            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1},
+        ),
+    ],
+    "rmsprop": [
+        OptimizerSample(
+            lambda: optim.rmsprop(0.02),
+            lambda o, p: o.RMSprop(p, 0.02),
+            {"multiply": 4, "add": 2, "sqrt": 1, "divide": 1},
+        ),
+    ],
+    "adamax": [
+        OptimizerSample(
+            lambda: optim.adamax(0.1),
+            lambda o, p: o.Adamax(p, 0.1),
+            {"multiply": 4, "add": 2, "absolute": 1, "maximum": 1, "divide": 1},
+        )
+    ],
+    "nadam": [
+        OptimizerSample(
+            lambda: optim.nadam(0.05),
+            lambda o, p: o.NAdam(p, 0.05),
+            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1},
+            tolerance=1e-7,  # PyTorch keeps the product of the mu in float32
+        )
+    ],
+    "lion": [
+        OptimizerSample(
+            lambda: optim.lion(optim.linear(0.05, 300)),
+            None,
+            {"multiply": 4, "add": 2, "less": 2, "where": 2},
+            formula=_lion,
+        ),
+    ],
 }
 
 
@@ -100,6 +207,23 @@ def _warmup_cosine(t: int) -> float:
     if t < 4:
         return 0.5 * (t + 1) / 5
     return 0.1 + 0.2 * (1 + math.cos(math.pi * min((t - 4) / 16, 1)))
+
+
+def _restarts(t: int, warmup: int = 0, growth: int = 1) -> float:
+    if t < warmup:
+        return 0.3 * (t + 1) / (warmup + 1)
+    t, period = t - warmup, 6
+    while t >= period:
+        t, period = t - period, period * growth
+    return 0.1 + 0.1 * (1 + math.cos(math.pi * t / period))
+
+
+def _one_cycle(t: int) -> float:
+    top = 0.25 * 24 - 1
+    low, high, share = (0.02, 0.5, t / top) if t <= top else (0.002, 0.5, (t - top) / (23 - top))
+    if t > top:
+        low, high = high, low
+    return low + (high - low) / 2 * (1 - math.cos(math.pi * min(share, 1)))
 
 
 # A maker's result, and the formula that it must follow.
@@ -124,6 +248,21 @@ SCHEDULES: dict[str, list[tuple[Callable[[], optim.Schedule], Callable[[int], fl
             lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t / 20, 1))),
         ),
     ],
+    "polynomial": [
+        (lambda: optim.polynomial(0.3, 20), lambda t: 0.3 * max(1 - t / 20, 0) ** 2),
+        (
+            lambda: optim.polynomial(0.3, 20, 0.5, 0.1),
+            lambda t: 0.1 + 0.2 * max(1 - t / 20, 0) ** 0.5,
+        ),
+    ],
+    "cosine_restarts": [
+        (lambda: optim.cosine_restarts(0.3, 6, end=0.1), _restarts),
+        (
+            lambda: optim.cosine_restarts(0.3, 6, growth=2, warmup=3, end=0.1),
+            lambda t: _restarts(t, 3, 2),
+        ),
+    ],
+    "one_cycle": [(lambda: optim.one_cycle(0.5, 24, 0.25, 25.0, 10.0), _one_cycle)],
     "warmup_cosine": [
         (lambda: optim.warmup_cosine(0.5, 4, 20, 0.1), _warmup_cosine),
         (
@@ -138,6 +277,16 @@ TRANSFORMATIONS: dict[str, Callable[[], optim.Transformation]] = {
     "scale_by_learning_rate": lambda: optim.scale_by_learning_rate(0.1),
     "add_decayed_weights": lambda: optim.add_decayed_weights(0.1),
     "clip_by_norm": lambda: optim.clip_by_norm(1.0),
+    "clip_by_value": lambda: optim.clip_by_value(1.0),
+    "l1": lambda: optim.l1(0.1, examples=10),
+    "l2": lambda: optim.l2(0.1),
+    "max_norm": lambda: optim.max_norm(2.0),
+    "scale_by_adagrad": lambda: optim.scale_by_adagrad(),
+    "scale_by_adadelta": lambda: optim.scale_by_adadelta(rho=0.8),
+    "scale_by_rms": lambda: optim.scale_by_rms(),
+    "scale_by_adamax": lambda: optim.scale_by_adamax(),
+    "scale_by_nadam": lambda: optim.scale_by_nadam(momentum_decay=0.0),
+    "scale_by_lion": lambda: optim.scale_by_lion(),
     "trace": lambda: optim.trace(0.9, nesterov=True),
     "scale_by_adam": lambda: optim.scale_by_adam(),
 }

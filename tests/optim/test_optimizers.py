@@ -121,10 +121,39 @@ def test_text_and_description(sample: OptimizerSample):
     assert eval(repr(rule), dict(vars(optim))).description() == rule.description()
 
 
+def rate_at(rule: optim.Optimizer, step: int) -> float:
+    rate = rule.arguments["learning_rate"]
+    return float(rate(np.float64(step))) if callable(rate) else rate
+
+
+@pytest.mark.parametrize("sample", [pytest.param(s, id=i) for i, s in SAMPLES.items() if s.formula])
+def test_hundred_steps_as_the_formula(sample: OptimizerSample):
+    assert sample.formula is not None
+    rule, own = sample.make(), parameters()
+    expected = {k: p.numpy().copy() for k, p in own.items()}
+    memory: dict[str, dict] = {name: {} for name in own}
+    state = rule.init(own)
+    for step in range(100):
+        gradients = made_up_gradients(step, {k: p.numpy() for k, p in own.items()})
+        updates, state = rule.update(map_tree(tensor, gradients), state, own, step)
+        optim.apply_updates(own, updates)
+        for name, w in expected.items():
+            expected[name] = sample.formula(
+                w, gradients[name], memory[name], rate_at(rule, step), step
+            )
+            np.testing.assert_allclose(own[name].numpy(), expected[name], rtol=1e-10, atol=1e-10)
+
+
+def test_every_optimizer_is_held_against_another():
+    assert all(sample.torch or sample.formula for sample in SAMPLES.values())
+
+
 @pytest.mark.slow
-@each_optimizer
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)])
-def test_fifty_steps_as_pytorch(sample: OptimizerSample, dtype, tolerance):
+@pytest.mark.parametrize("sample", [pytest.param(s, id=i) for i, s in SAMPLES.items() if s.torch])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_hundred_steps_as_pytorch(sample: OptimizerSample, dtype):
+    assert sample.torch is not None
+    tolerance = sample.tolerance if dtype is np.float64 else 2e-5
     torch = pytest.importorskip("torch")
     rule, own = sample.make(), parameters(dtype)
     theirs = {k: torch.tensor(p.numpy().copy(), requires_grad=True) for k, p in own.items()}
@@ -135,12 +164,10 @@ def test_fifty_steps_as_pytorch(sample: OptimizerSample, dtype, tolerance):
             {"params": [theirs["b"]], "weight_decay": 0.0},
         ],
     )
-    schedule = rule.arguments["learning_rate"]
     state = rule.init(own)
-    for step in range(50):
+    for step in range(100):
         for group in reference.param_groups:
-            if callable(schedule):
-                group["lr"] = float(schedule(np.float64(step)))
+            group["lr"] = rate_at(rule, step)
         gradients = made_up_gradients(step, {k: p.numpy() for k, p in own.items()})
         updates, state = rule.update(map_tree(tensor, gradients), state, own, step)
         optim.apply_updates(own, updates)
@@ -180,6 +207,55 @@ def test_clipping_keeps_the_direction_and_short_gradients():
     rule = optim.sgd(1.0, clip_norm=1.0)
     np.testing.assert_allclose(one_step(rule, [3.0, 4.0]), [-0.6, -0.8], rtol=1e-6)
     np.testing.assert_allclose(one_step(rule, [0.03, 0.04]), [-0.03, -0.04], rtol=1e-15)
+
+
+def test_clipping_by_value_bends_the_direction():
+    rule = optim.chain(optim.clip_by_value(1.0), optim.sgd(0.5))
+    assert one_step(rule, [3.0, -0.5]).tolist() == [-0.5, 0.25]
+
+
+def test_l1_gives_exact_zeros_and_spares_biases():
+    for rule in (
+        optim.chain(optim.sgd(0.1), optim.l1(2.0)),
+        optim.chain(optim.sgd(0.1), optim.l1(40.0, examples=10)),
+    ):
+        weights = {"w": pe.parameter([0.15, -0.15, 1.0, -1.0])}
+        g = {"w": pe.tensor([0.0, 0.0, 0.0, 1.0])}
+        optim.apply_updates(weights, rule.update(g, {}, weights, 0)[0])
+        np.testing.assert_allclose(weights["w"].numpy(), [0, 0, 0.8, -0.9], rtol=1e-6)
+        assert (weights["w"].numpy()[:2] == 0).all()
+        assert one_step(rule, [0.0, 0.0], role="bias").tolist() == [0.0, 0.0]
+
+
+def test_the_threshold_of_l1_follows_the_schedule():
+    rule = optim.chain(optim.sgd(optim.step_decay(0.1, 0.5, 1)), optim.l1(1.0))
+    weights = {"w": pe.parameter([3.0])}
+    zero = {"w": pe.tensor([0.0])}
+    steps = [rule.update(zero, {}, weights, t)[0]["w"].item() for t in range(3)]
+    np.testing.assert_allclose(steps, [-0.1, -0.05, -0.025], rtol=1e-5)
+
+
+def test_l2_is_the_gradient_of_its_penalty():
+    plain = optim.chain(optim.l2(0.3), optim.sgd(0.1))
+    np.testing.assert_allclose(one_step(plain, [0.0, 1.0]), [-0.06, -0.22])
+    shared = optim.chain(optim.l2(0.3, examples=3), optim.sgd(0.1))
+    np.testing.assert_allclose(one_step(shared, [0.0, 1.0]), [-0.01, -0.12])
+    assert one_step(plain, [0.0, 0.0], role="bias").tolist() == [0.0, 0.0]
+
+
+def test_max_norm_shortens_the_incoming_weights_of_a_unit():
+    rule = optim.chain(optim.sgd(1.0), optim.max_norm(5.0))
+    before = np.array([[6.0, 3.0], [8.0, 4.0]])
+    moved = before + one_step(rule, np.zeros((2, 2)), before)
+    np.testing.assert_allclose(moved, [[3.0, 3.0], [4.0, 4.0]])
+    assert not one_step(rule, np.zeros((2, 2)), before, role="bias").any()
+
+
+@pytest.mark.parametrize("part", [optim.l1(0.1), optim.max_norm(1.0)])
+def test_what_settles_the_weights_comes_last(part):
+    with pytest.raises(ValueError, match=f"{part.name} works on the new weights.* put it after s"):
+        optim.chain(part, optim.sgd(0.1))
+    optim.chain(optim.sgd(0.1), part, optim.max_norm(1.0))
 
 
 def test_long_runs_keep_their_corrections():

@@ -75,6 +75,9 @@ def test_any_function_of_the_step_will_do():
             "steps must be a whole number of at least 1, received 2.5",
         ),
         (lambda: optim.cosine(0.1, 0), "steps must be a whole number of at least 1, received 0"),
+        (lambda: optim.polynomial(0.1, 5, power=0), r"power must lie in \(0, inf\), received 0"),
+        (lambda: optim.cosine_restarts(0.1, 0), "period must be a whole number of at least 1"),
+        (lambda: optim.one_cycle(0.1, 10, rise=0.1), r"rise must lie in \(0.1, 1\), received 0.1"),
         (lambda: optim.warmup_cosine(0.1, 5, 5), "steps must be a whole number of at least 6"),
     ],
 )

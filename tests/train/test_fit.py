@@ -305,8 +305,8 @@ def broken(place, value):
         ({"batch_size": 0}, ValueError, "batch_size must be a whole number of at least 1"),
         ({"batch_size": True}, ValueError, "batch_size"),
         ({"seed": -1}, ValueError, "a seed must be"),
-        ({"loss": "hinge"}, ValueError, "hinge.* there are .*cross_entropy"),
-        ({"optimizer": "momentum"}, ValueError, "momentum.* there are adam"),
+        ({"loss": "triplet"}, ValueError, "triplet.* there are .*cross_entropy"),
+        ({"optimizer": "annealing"}, ValueError, "annealing.* there are .*adam"),
         ({"metrics": ["f1"]}, ValueError, "unknown metric 'f1'; known are accuracy"),
         ({"metrics": [3]}, TypeError, "a metric must be a name or a function"),
         ({"validation": 1.5}, ValueError, "validation must lie between 0 and 1"),
@@ -478,3 +478,39 @@ def test_numpy_on_a_traced_tensor_is_a_clear_error():
             train.fit(model, X, y, epochs=1)
     assert np.sum(pe.tensor([1.0, 2.0])) == 3.0
     assert np.shape(pe.tensor([1.0, 2.0])) == (2,)
+
+
+def test_a_step_is_refused_in_gradient_training_but_predicts():
+    X, y = np.array([[0.0], [1.0]], np.float32), [0, 1]
+    model = nn.Sequential(nn.Linear(1, 2), nn.Step(), nn.Linear(2, 2))
+    assert model.predict(X).shape == (2, 2)
+    with pytest.raises(ValueError, match=r"^layers.0.weight, layers.0.bias cannot learn by grad"):
+        pe.fit(model, X, y, epochs=1)
+    with pytest.raises(ValueError, match="only through a step or a count, whose derivative is 0"):
+        nn.cross_entropy(model(X), y).backward()
+    first = nn.Sequential(nn.Step(), nn.Linear(1, 2))  # nothing before it has to learn
+    pe.fit(first, X, y, epochs=1)
+
+
+def test_an_error_count_of_the_users_own_is_refused():
+    def errors(prediction, target):
+        return pe.cast((prediction[:, 0] > 0) != (target > 0), "float32")
+
+    with pytest.raises(ValueError, match="weight, bias cannot learn by gradients"):
+        pe.fit(nn.Linear(1, 1), np.zeros((2, 1)), [0, 1], loss=errors, epochs=1)
+
+
+def test_what_stop_gradient_hides_may_stay_as_it_is():
+    class Fixed(nn.Module):
+        def __init__(self):
+            self.inner, self.outer = nn.Linear(1, 2), nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.outer(pe.stop_gradient(self.inner(x)))
+
+    model = Fixed()
+    before = model.state_dict()
+    pe.fit(model, np.ones((2, 1), np.float32), [0, 1], epochs=1)
+    after = model.state_dict()
+    assert (before["inner.weight"] == after["inner.weight"]).all()
+    assert (before["outer.weight"] != after["outer.weight"]).any()

@@ -17,8 +17,18 @@ from pellucid.train.interrupt import Interrupt
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
+@pytest.fixture(autouse=True)
+def python_handles_ctrl_c():
+    """Python's own handler, which a process started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 SCRIPT = """
-import json
+import json, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
 import numpy as np
 from pellucid import nn, train
 

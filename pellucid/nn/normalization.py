@@ -1,0 +1,130 @@
+"""Normalization: values brought to mean 0 and variance 1, then to a learned scale and shift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.core.tensor import Tensor, cast, parameter, sqrt, sum, tensor
+
+from .linear import positive_integer
+from .mode import is_training
+from .module import Module, state
+
+
+class _Normalization(Module):
+    """What both kinds share: gamma and beta, one for each position along the last axis."""
+
+    features: int
+    eps: float
+
+    def _learn(self, features: int, eps: float) -> None:
+        self.features = positive_integer("features", features)
+        if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:
+            raise ValueError(f"eps must be a number above 0, received {eps!r}")
+        self.eps = float(eps)
+        self.gamma = parameter(np.ones(features, np.float32), name="gamma", role="scale")
+        self.beta = parameter(np.zeros(features, np.float32), name="beta", role="bias")
+
+    def _checked(self, x: Any) -> Tensor:
+        x = tensor(x)
+        if x.ndim < 2 or x.shape[-1] != self.features:
+            raise ValueError(
+                f"expected input of shape (batch, ..., {self.features}), received {x.shape}"
+            )
+        return cast(x, self.gamma.dtype)
+
+    def _scaled(self, apart: Tensor, variance: Tensor) -> Tensor:
+        return apart * (self.gamma / sqrt(variance + self.eps)) + self.beta
+
+
+def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The mean with its axes kept; 0 where there is nothing to average."""
+    total = sum(x, axes, keepdims=True)
+    return total / float(max(1, x.size // max(1, total.size)))
+
+
+class BatchNorm(_Normalization):
+    """Each feature normalized over the batch, then scaled and shifted.
+
+    In training y = gamma (x - m) / sqrt(v + eps) + beta, m and v the mean and variance
+    of the batch, and the moving averages follow: M' = (1 - rate) M + rate m, likewise
+    for v. In use M and V stand in place of m and v, so that a row's result does not
+    depend on the others. It may stand before or after an activation, not after dropout.
+
+    Args:
+        features: length of the last axis.
+        rate: eta, how fast the moving averages follow, in (0, 1].
+        eps: keeps the division safe.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Example:
+        >>> from pellucid import nn
+        >>> layer = nn.BatchNorm(1, rate=0.5)
+        >>> with nn.training_mode():
+        ...     layer([[1.0], [3.0]])
+        Tensor([[-0.999995],
+                [ 0.999995]], dtype=float32)
+        >>> layer.moving_mean, layer.moving_variance
+        (Tensor([1.], dtype=float32), Tensor([1.], dtype=float32))
+
+    Source: Ioffe, Szegedy: Batch normalization: accelerating deep network training by
+    reducing internal covariate shift (2015).
+    """
+
+    def __init__(self, features: int, rate: float = 0.1, eps: float = 1e-5) -> None:
+        self._learn(features, eps)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
+            raise ValueError(f"rate must be a number above 0 and at most 1, received {rate!r}")
+        self.rate = float(rate)
+        self.moving_mean = state(np.zeros(features, np.float32), name="moving_mean")
+        self.moving_variance = state(np.ones(features, np.float32), name="moving_variance")
+
+    def forward(self, x: Any) -> Tensor:
+        x = self._checked(x)
+        if not is_training():
+            return self._scaled(x - self.moving_mean, self.moving_variance)
+        axes = tuple(range(x.ndim - 1))
+        mean = _mean(x, axes)
+        apart = x - mean
+        variance = _mean(apart * apart, axes)
+        self._follow(self.moving_mean, mean)
+        self._follow(self.moving_variance, variance)
+        return self._scaled(apart, variance)
+
+    def _follow(self, average: Tensor, new: Tensor) -> None:
+        self.update(average, average + self.rate * (new.reshape(average.shape) - average))
+
+
+class LayerNorm(_Normalization):
+    """Each example normalized over its features, then scaled and shifted.
+
+    y = gamma (x - m) / sqrt(v + eps) + beta, m and v the mean and variance along the
+    last axis: the same in training and in use.
+
+    Args:
+        features: length of the last axis.
+        eps: keeps the division safe.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Example:
+        >>> from pellucid import nn
+        >>> nn.LayerNorm(2)([[1.0, 3.0]])
+        Tensor([[-0.999995,  0.999995]], dtype=float32)
+
+    Source: Ba, Kiros, Hinton: Layer normalization (2016).
+    """
+
+    def __init__(self, features: int, eps: float = 1e-5) -> None:
+        self._learn(features, eps)
+
+    def forward(self, x: Any) -> Tensor:
+        x = self._checked(x)
+        axes = (x.ndim - 1,)
+        apart = x - _mean(x, axes)
+        return self._scaled(apart, _mean(apart * apart, axes))
