@@ -96,11 +96,9 @@ def _largest_root(margin: float, squared_radius: float, s: np.ndarray, v: np.nda
     if margin == 0:
         return math.inf
     along = float(fold(v * s))
-    across = max(float(fold(s * s)) - along * along, 0.0)
+    across = float(fold(np.square(s - along * v)))
     middle = squared_radius - 2 * along * margin
     root = math.sqrt(middle * middle + 4 * margin * margin * across)
-    if middle < 0:  # the same by another formula, in which nothing cancels
-        return 2 * across / (root - middle)
     return (middle + root) / (2 * margin * margin)
 
 

@@ -170,8 +170,10 @@ def learn(
             break
         if order is None and epoch & (epoch - 1) == 0:
             kept, kept_at = now, epoch
-    outputs = sums(X, rule.weights, rule.bias) > 0
-    return Learned(epoch, mistakes, int(np.count_nonzero(outputs != y)), period)
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = sums(X, rule.weights, rule.bias)
+    _check_finite(z, np.arange(len(X)), epoch)
+    return Learned(epoch, mistakes, int(np.count_nonzero((z > 0) != y)), period)
 
 
 def _epoch(
@@ -190,13 +192,18 @@ def _epoch(
         part: Any = slice(first, last) if order is None else order[first:last]
         z, errors = rule.present(X[part], y[part])
         rows = np.arange(first, last) if order is None else part
-        if not np.isfinite(z).all():
-            raise ValueError(
-                f"the weighted sum of row {rows[~np.isfinite(z)][0]} (counted from 0) exceeds the "
-                f"range of float64 in epoch {epoch}: the numbers in X, the weights or the learning "
-                "rate are too large; scale X, for instance with StandardScaler"
-            )
+        _check_finite(z, rows, epoch)
         mistakes += int(np.count_nonzero(errors))
         if record is not None:
             record(epoch, rows, z, errors)
     return mistakes
+
+
+def _check_finite(z: np.ndarray, rows: np.ndarray, epoch: int) -> None:
+    finite = np.isfinite(z)
+    if not finite.all():
+        raise ValueError(
+            f"the weighted sum of row {rows[~finite][0]} (counted from 0) exceeds the range of "
+            f"float64 in epoch {epoch}: the numbers in X, the weights or the learning rate are too "
+            "large; scale X, for instance with StandardScaler"
+        )

@@ -199,6 +199,16 @@ def test_weights_that_come_back_prove_that_it_never_converges():
     assert not unit.converged_
 
 
+def test_the_circle_is_told_as_long_as_it_is():
+    X, y = [[3, -3], [-3, 1], [-1, 1], [-2, 3], [0, 3]], [1, 1, 0, 1, 0]
+    unit = Perceptron(trace=True)
+    with pytest.warns(ConvergenceWarning, match="after epoch 11 are those after epoch 8,"):
+        unit.fit(X, y)
+    ends = [row.new_weights for row in unit.trace_[4::5]]
+    assert ends[10] == ends[7]
+    assert ends[9] != ends[7] != ends[8]
+
+
 def test_an_order_that_changes_proves_nothing():
     with pytest.warns(ConvergenceWarning, match="after 200 epochs, the limit"):
         Perceptron(shuffle=True, random_state=0, max_iter=200).fit(SQUARE, XOR)
@@ -216,6 +226,11 @@ def test_the_warning_counts_wrong_rows_and_names_the_class():
 def test_numbers_that_grow_too_large_are_refused():
     with pytest.raises(ValueError, match=r"sum of row 1 .* exceeds the range .* in epoch 1"):
         Perceptron().fit([[1.0], [1e200], [-1e200]], [0, 1, 0], coef_init=[1e200])
+
+
+def test_numbers_that_grow_too_large_with_the_last_row_are_refused():
+    with pytest.raises(ValueError, match=r"sum of row 0 .* exceeds the range .* in epoch 1"):
+        Perceptron(100.0, max_iter=1).fit([[0.0], [1e308]], [0, 1])
 
 
 def test_a_failed_fit_changes_nothing_that_was_learned():
@@ -239,7 +254,7 @@ def test_labels_may_be_anything_that_can_be_sorted():
 
 
 def test_several_classes_have_one_perceptron_each():
-    X = np.array([[0, 3], [1, 4], [3, -1], [4, 0], [-4, -4], [-3, -3]])
+    X = np.array([[1, 3], [0, 1], [1, -1], [4, 0], [-4, -4], [-1, -1]])
     y = np.array(["up", "up", "right", "right", "left", "left"])
     unit = Perceptron(trace=True).fit(X, y)
     assert unit.classes_.tolist() == ["left", "right", "up"] and unit.converged_
@@ -248,7 +263,8 @@ def test_several_classes_have_one_perceptron_each():
     assert unit.coef_.tolist() == [one.coef_[0].tolist() for one in alone]
     assert unit.intercept_.tolist() == [one.intercept_[0] for one in alone]
     assert unit.n_mistakes_.tolist() == [one.n_mistakes_[0] for one in alone]
-    assert unit.n_iter_ == max(one.n_iter_ for one in alone)
+    epochs = [one.n_iter_ for one in alone]
+    assert unit.n_iter_ == max(epochs) > max(epochs[0], epochs[-1])
     expected = [row[:-1] for one in alone for row in one.trace_]
     assert [row[:-1] for row in unit.trace_] == expected
     assert list(dict.fromkeys(row.label for row in unit.trace_)) == unit.classes_.tolist()
