@@ -73,6 +73,7 @@ _LATER = {
     "nn": ("pellucid.nn", None),
     "optim": ("pellucid.optim", None),
     "train": ("pellucid.train", None),
+    "estimators": ("pellucid.estimators", None),
     "compile": ("pellucid.compiler", "compile"),
     "get_threads": ("pellucid.compiler", "get_threads"),
     "set_threads": ("pellucid.compiler", "set_threads"),

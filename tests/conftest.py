@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pellucid import compiler
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # for scikit-learn's checks, before SciPy is imported
 
 SETTINGS = ("PELLUCID_THREADS", "PELLUCID_CPU", "PELLUCID_REFERENCE")
 

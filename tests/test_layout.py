@@ -17,6 +17,7 @@ LOADED_WHEN_NEEDED = (
     "llvmlite",
     "sklearn",
     "scipy",
+    "pandas",
     "click",
     "rich",
     "matplotlib",

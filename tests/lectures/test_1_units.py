@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import pellucid as pe
 from pellucid import nn, optim
+from pellucid.estimators import Perceptron, mistake_bound
 
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 
@@ -31,17 +33,89 @@ def test_a_threshold_is_a_negative_bias():
     assert (threshold(x).numpy() == bias(x).numpy()).all()
 
 
-@pytest.mark.parametrize(
+GATES = pytest.mark.parametrize(
     ("weights", "bias", "truth"),
     [
-        ([1, 1], -1.5, [0, 0, 0, 1]),  # and
-        ([1, 1], -0.5, [0, 1, 1, 1]),  # or
-        ([1, -1], -0.5, [0, 0, 1, 0]),  # x1 and not x2
-        ([-1, 0], 0.5, [1, 1, 0, 0]),  # not x1
+        pytest.param([1, 1], -1.5, [0, 0, 0, 1], id="and"),
+        pytest.param([1, 1], -0.5, [0, 1, 1, 1], id="or"),
+        pytest.param([1, -1], -0.5, [0, 0, 1, 0], id="x1 and not x2"),
+        pytest.param([-1, 0], 0.5, [1, 1, 0, 0], id="not x1"),
     ],
 )
+
+
+@GATES
 def test_gates_by_hand(weights, bias, truth):
     assert unit(weights, bias, nn.Step())(INPUTS).numpy()[:, 0].tolist() == truth
+
+
+@GATES
+@pytest.mark.parametrize("start", [(0, 0, 0), (0, 1, -1), (-1, 0.5, 0.3), (5, -7, 3)])
+@pytest.mark.parametrize("rate", [0.1, 1.0])
+def test_gates_are_learned(weights, bias, truth, start, rate):
+    begin = {"coef_init": start[1:], "intercept_init": start[0]}
+    learned = Perceptron(rate, max_iter=10_000).fit(INPUTS, truth, **begin)
+    assert learned.predict(INPUTS).tolist() == truth
+    assert learned.converged_
+    bound = mistake_bound(INPUTS, truth, weights, bias, learning_rate=rate, **begin)
+    assert learned.n_mistakes_[0] <= bound
+
+
+def test_the_learning_rule_moves_weights_against_a_mistake():
+    learned = Perceptron(1.0, trace=True, max_iter=1)
+    with pytest.warns(ConvergenceWarning):  # the second row has served to name the other class
+        learned.fit([[2, 1], [0, 0]], [0, 1], coef_init=[0.5, 0.3], intercept_init=-1)
+    row = learned.trace_[0]
+    assert row.weights == (-1, 0.5, 0.3)
+    assert row.input == (1, 2, 1)
+    assert (row.target, row.output) == (0, 1)
+    assert row.new_weights == (-2, -1.5, -0.7)
+
+
+def test_the_trace_of_learning_or():
+    learned = Perceptron(1.0, trace=True)
+    learned.fit(INPUTS, [0, 1, 1, 1], coef_init=[1, -1], intercept_init=0)
+    trace = learned.trace_
+    assert [row.step for row in trace] == list(range(1, 13))
+    assert trace[0].weights == (0, 1, -1)
+    assert [row.new_weights for row in trace] == [
+        *((0, 1, -1), (1, 1, 0), (1, 1, 0), (1, 1, 0)),
+        *((0, 1, 0), (1, 1, 1), (1, 1, 1), (1, 1, 1)),
+        *((0, 1, 1), (0, 1, 1), (0, 1, 1), (0, 1, 1)),
+    ]
+    assert [row.input for row in trace] == [(1, *row) for row in INPUTS] * 3
+    assert [row.target for row in trace] == [0, 1, 1, 1] * 3
+    assert all(row.sum == np.dot(row.weights, row.input) for row in trace)
+    assert all(row.output == (row.sum > 0) for row in trace)
+    assert all(a.new_weights == b.weights for a, b in zip(trace, trace[1:], strict=False))
+    assert learned.converged_ and learned.n_mistakes_ == [4] and learned.n_iter_ == 3
+    again = Perceptron(1.0, trace=True)
+    again.fit(INPUTS, [0, 1, 1, 1], coef_init=[1, 1], intercept_init=0)
+    assert {row.new_weights for row in again.trace_} == {(0, 1, 1)}, "no further change"
+
+
+@pytest.mark.parametrize("start", [(0, 0, 0), (0, 1, -1), (-1, 0.5, 0.3), (5, -7, 3)])
+def test_one_perceptron_never_learns_xor_and_says_so(start):
+    learned = Perceptron(max_iter=10**6)
+    with pytest.warns(ConvergenceWarning, match="never converge.* no hyperplane separates"):
+        learned.fit(INPUTS, [0, 1, 1, 0], coef_init=start[1:], intercept_init=start[0])
+    assert not learned.converged_
+    assert learned.n_iter_ < 100, "it stops once its weights come back"
+    assert learned.score(INPUTS, [0, 1, 1, 0]) < 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_on_separable_rows_the_perceptron_converges_within_the_bound(seed):
+    rng = np.random.default_rng(seed)
+    features = int(rng.integers(1, 20))
+    w, b = rng.normal(size=features), rng.normal()
+    X = rng.normal(size=(200, features))
+    distance = (X @ w + b) / np.sqrt(w @ w + b * b)
+    X, distance = X[abs(distance) > 0.05], distance[abs(distance) > 0.05]
+    learned = Perceptron(max_iter=10**5).fit(X, distance > 0)
+    assert learned.score(X, distance > 0) == 1
+    radius = np.sqrt(1 + (X * X).sum(axis=1).max())
+    assert 0 < learned.n_mistakes_[0] <= (radius / abs(distance).min()) ** 2
 
 
 def test_xor_by_hand_set_weights_needs_two_layers():
