@@ -6,7 +6,7 @@ interpreter, storage, trees. It knows nothing of derivatives of whole graphs, of
 machine code, or of layers.
 """
 
-from . import elementwise, functions, indexing, movement, random
+from . import elementwise, functions, indexing, movement, pooling, random, windows
 from .node import TABLE, Node, Primitive
 from .storage import Cell
 from .tensor import Tensor, parameter, tensor
@@ -22,6 +22,8 @@ __all__ = [
     "indexing",
     "movement",
     "parameter",
+    "pooling",
     "random",
     "tensor",
+    "windows",
 ]
