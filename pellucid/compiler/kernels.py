@@ -52,6 +52,8 @@ class Kernel:
         root: the reduction, contraction, random bits or scatter in it.
         stores: values that leave it.
         reads, writes: buffers; settled when fusion is done.
+        blocks: parts in which a contraction walks along its depth (0: at once); `schedule`.
+        scratch: where accumulators wait from one block to the next.
     """
 
     kind: str
@@ -61,6 +63,8 @@ class Kernel:
     stores: list[Store] = field(default_factory=list)
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
+    blocks: int = 0
+    scratch: Buffer | None = None
 
     @property
     def outer(self) -> Shape:

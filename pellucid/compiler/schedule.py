@@ -13,7 +13,8 @@ import math
 from pellucid.core.storage import ALIGNMENT, storage_size
 
 from .kernels import Kernel, Plan
-from .views import Buffer
+from .tiles import depth_axes, depth_of, shared_axes
+from .views import Buffer, temporary
 
 SHARED_FROM = 20_000
 """Operations from which sharing a kernel pays for the meeting after it."""
@@ -25,7 +26,7 @@ def work(kernel: Kernel) -> float:
     per_element = sum(8 if node.name in SLOW else 1 for node in kernel.nodes) + len(kernel.stores)
     if kernel.kind == "contract":
         assert kernel.root is not None
-        depth = kernel.root.inputs[0].shape[-1]
+        depth = math.prod(kernel.root.inputs[0].shape[-depth_axes(kernel.root) :])
         lanes = -(-kernel.domain[-1] // 16) * 16 if kernel.domain else 16
         return elements / max(kernel.domain[-1] if kernel.domain else 1, 1) * lanes * depth * 2
     if kernel.kind == "random":
@@ -39,12 +40,35 @@ SLOW = {
 }  # fmt: skip
 
 
+BLOCK = 1 << 19
+"""Bytes of both operands that a contraction should work on at a time: part of a core's cache."""
+
+
 def schedule(plan: Plan) -> Plan:
-    """Settle phases, then memory."""
+    """Settle blocks and phases, then memory."""
+    for kernel in plan.kernels:
+        if kernel.kind == "contract":
+            _cut_depth(plan, kernel)
     plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
     plan.phases = _phases(plan)
     _allocate(plan)
     return plan
+
+
+def _cut_depth(plan: Plan, kernel: Kernel) -> None:
+    """A long walk that every tile repeats is cut: all tiles walk one block, then the next."""
+    root = kernel.root
+    assert root is not None
+    left, right = plan.operand(root, 0), plan.operand(root, 1)
+    if shared_axes(root) or 0 in root.shape:
+        return
+    operands = (_bytes(left.buffer) + _bytes(right.buffer)) if left.buffer is not right.buffer else 0
+    scratch = temporary((math.prod(root.shape[:-1]), -(-root.shape[-1] // 16) * 16), root.dtype)
+    if operands < 2 * BLOCK or 4 * _bytes(scratch) > operands:
+        return
+    kernel.blocks = min(depth_of(root, left, right)[0].length, -(-operands // BLOCK))
+    kernel.scratch = scratch
+    kernel.writes.add(scratch)
 
 
 def _can_be_shared(kernel: Kernel) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pellucid.core.node import TABLE, Node, constant, evaluate_one, make, topological, tracing
 from pellucid.core.program import Computation
+from pellucid.core import pooling, windows
 from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
 from pellucid.core.tensor import sum as sum_
 
@@ -145,8 +146,32 @@ def product_with_column(n: Node) -> Node | None:
     return reshape(total, n.shape).node
 
 
+def lower_windows(n: Node) -> Node | None:
+    """Convolutions and pooling are contractions and reductions over windows."""
+    if n.name == "convolution":
+        return windows.lowered(*map(Tensor, n.inputs), **dict(n.attrs)).node
+    if n.name == "max_pool":
+        return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
+    return None
+
+
+def one_column_axis(n: Node) -> Node | None:
+    """A contraction's columns lie along one axis."""
+    if n.name != "tensordot":
+        return None
+    x, y = map(Tensor, n.inputs)
+    batch, depth = n.attr("batch"), n.attr("depth")
+    columns = y.shape[batch + depth :]
+    if len(columns) == 1:
+        return None
+    joined = reshape(y, (*y.shape[: batch + depth], math.prod(columns)))
+    return reshape(windows.tensordot(x, joined, batch, depth), n.shape).node
+
+
 RULES: tuple[Rule, ...] = (
     drop_names,
+    lower_windows,
+    one_column_axis,
     join_views,
     drop_neutral,
     divide_exactly,

@@ -169,10 +169,22 @@ def _reshape(v: View, shape: Shape) -> View | None:
     return View(v.buffer, v.offset, shape, tuple(strides))
 
 
+def _windows(v: View, size: Shape, stride: Shape, dilation: Shape) -> View:
+    space = zip(v.shape[1:-1], size, stride, dilation, strict=True)
+    places = tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in space)
+    inner = v.strides[1:-1]
+    between = tuple(a * s for a, s in zip(inner, stride, strict=True))
+    within = tuple(a * d for a, d in zip(inner, dilation, strict=True))
+    shape = (v.shape[0], *places, *size, v.shape[-1])
+    strides = (v.strides[0], *between, *within, v.strides[-1])
+    return View(v.buffer, v.offset, shape, strides)
+
+
 VIEW_RULES: dict[str, Callable[..., View | None]] = {
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_to": _broadcast,
     "slice": _slice,
     "flip": _flip,
+    "windows": _windows,
 }
