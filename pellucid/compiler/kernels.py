@@ -17,7 +17,7 @@ from pellucid.core.node import Node, Shape, topological
 from pellucid.core.program import Computation
 from pellucid.core.storage import Cell, strides_of
 
-from .views import Buffer, View, packed_strides, squeeze, temporary
+from .views import Buffer, View, packed_strides, refines, squeeze, temporary
 
 
 class Store(NamedTuple):
@@ -49,7 +49,8 @@ class Kernel:
         domain: lengths of its loops: for a reduction the shape before it, for a
             contraction the shape of the product.
         nodes: what it computes, each after its inputs.
-        root: the reduction, contraction, random bits or scatter in it.
+        roots: the reductions in it, over the same axes, or its one contraction, random
+            bits or scatter.
         stores: values that leave it.
         reads, writes: buffers; settled when fusion is done.
         blocks: parts in which a contraction walks along its depth (0: at once); `schedule`.
@@ -59,12 +60,17 @@ class Kernel:
     kind: str
     domain: Shape
     nodes: list[Node]
-    root: Node | None = None
+    roots: list[Node] = field(default_factory=list)
     stores: list[Store] = field(default_factory=list)
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
     blocks: int = 0
     scratch: Buffer | None = None
+
+    @property
+    def root(self) -> Node | None:
+        """The first of the roots."""
+        return self.roots[0] if self.roots else None
 
     @property
     def outer(self) -> Shape:
@@ -88,19 +94,23 @@ class Kernel:
         """Where a node's value is known."""
         if self.kind == "map":
             return "body"
-        if self.kind == "reduce" and node is not self.root and squeeze(node.shape) == self.domain:
+        if self.kind == "reduce" and node not in self.roots and self.passes(node.shape):
             return "body"
         return "outer"
 
+    def passes(self, shape: Shape) -> bool:
+        """All loops together pass through the elements of a value of this shape."""
+        return refines(self.domain, squeeze(shape))
+
     def reading_section(self, node: Node) -> str:
         """Where a node reads its operands."""
-        if node is self.root:
+        if node in self.roots:
             return "body" if self.kind == "reduce" else "root"
         return self.section(node)
 
     def store_section(self, store: Store) -> str:
         """Where a store happens."""
-        if self.kind == "reduce" and squeeze(store.target.shape) == self.domain:
+        if self.kind == "reduce" and self.passes(store.target.shape):
             return "body"
         return "body" if self.kind == "map" else "outer"
 
@@ -281,13 +291,13 @@ class _Placer:
         kind = kinds.get(node.primitive.kind, "map")
         kind = {"random_bits": "random", "scatter_add": "scatter"}.get(node.name, kind)
         domain = squeeze(node.inputs[0].shape if kind == "reduce" else node.shape)
-        root = None if kind == "map" else node
+        roots = [] if kind == "map" else [node]
         plan.views[node] = temporary(node.shape, node.dtype, node).whole()
         if kind == "contract":
             self._arrange_operands(node)
         if kind == "scatter":
             self.copy(plan.views[node.inputs[0]], plan.views[node])
-        plan.kernels.append(Kernel(kind, domain, [node], root))
+        plan.kernels.append(Kernel(kind, domain, [node], roots))
 
     def _arrange_operands(self, node: Node) -> None:
         """The right operand is read along its rows; otherwise it is copied so."""

@@ -168,6 +168,26 @@ def one_column_axis(n: Node) -> Node | None:
     return reshape(windows.tensordot(x, joined, batch, depth), n.shape).node
 
 
+SHARDS, SHARDED_FROM = 16, 1 << 15
+"""Parts into which a sum over many rows is cut, and elements from which it is."""
+
+
+def sum_in_shards(n: Node) -> Node | None:
+    """A sum over many rows is a sum of sums over parts, which workers can share."""
+    if n.name != "sum" or 0 not in n.attr("axes") or n.dtype.kind != "f":
+        return None
+    x = n.inputs[0]
+    rows = x.shape[0]
+    shards = next(s for s in range(min(SHARDS, max(rows, 1)), 0, -1) if rows % s == 0)
+    if shards == 1 or rows == shards or math.prod(x.shape) < SHARDED_FROM:
+        return None
+    if 2 * math.prod(n.shape) * shards > math.prod(x.shape):
+        return None
+    cut = reshape(Tensor(x), (shards, rows // shards, *x.shape[1:]))
+    parts = sum_(cut, tuple(a + 1 for a in n.attr("axes")))
+    return sum_(parts, 0).node  # sum of rows -> sum of sums of parts of the rows
+
+
 RULES: tuple[Rule, ...] = (
     drop_names,
     lower_windows,
@@ -178,6 +198,7 @@ RULES: tuple[Rule, ...] = (
     fold_scalars,
     hoist_broadcast,
     sum_of_one,
+    sum_in_shards,
     product_with_column,
 )
 

@@ -94,9 +94,13 @@ class View:
         )
 
     def is_whole(self) -> bool:
-        """It covers its buffer, element by element."""
+        """It covers its buffer, element by element, in the same order."""
         a, b = self.squeezed(), self.buffer.whole().squeezed()
-        return a.offset == 0 and a.shape == b.shape and a.strides == b.strides
+        if a.offset != 0 or math.prod(a.shape) != math.prod(b.shape):
+            return False
+        if len(a.shape) < len(b.shape):
+            a, b = b, a
+        return split(b.shape, b.strides, a.shape) == a.strides
 
     def through(self, node: Node) -> View | None:
         """This view further seen through a view primitive; None if that needs a copy."""
@@ -107,6 +111,44 @@ class View:
 def squeeze(shape: Shape) -> Shape:
     """A shape without axes of length 1: the domain of a loop."""
     return tuple(n for n in shape if n != 1)
+
+
+def split(shape: Shape, strides: tuple[int, ...], finer: Shape) -> tuple[int, ...] | None:
+    """Strides along the axes of a finer shape, whose products of neighbours are the axes given.
+
+    Args:
+        shape, strides: without axes of length 1.
+        finer: likewise.
+
+    Returns:
+        A stride per axis of `finer`; None where it does not divide the shape so.
+    """
+    if shape == finer:
+        return strides
+    found: list[int] = []
+    axes = iter(finer)
+    for length, stride in zip(shape, strides, strict=True):
+        run: list[int] = []
+        total = 1
+        while total < length:
+            run.append(next(axes, 0))
+            total *= run[-1]
+            if not run[-1]:
+                return None
+        if total != length:
+            return None
+        inner = stride
+        own = []
+        for n in reversed(run):
+            own.append(inner)
+            inner *= n
+        found += reversed(own)
+    return tuple(found) if next(axes, None) is None else None
+
+
+def refines(finer: Shape, shape: Shape) -> bool:
+    """Loops of the finer shape pass through a value of this shape, element by element."""
+    return finer == shape or split(shape, (0,) * len(shape), finer) is not None
 
 
 def _transpose(v: View, axes: tuple[int, ...]) -> View:
