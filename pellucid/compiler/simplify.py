@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid.core.node import TABLE, Node, constant, evaluate_one, make, topological, tracing
 from pellucid.core.program import Computation
-from pellucid.core import pooling, windows
+from pellucid.core import pooling, standardize, windows
 from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
 from pellucid.core.tensor import sum as sum_
 
@@ -146,12 +146,14 @@ def product_with_column(n: Node) -> Node | None:
     return reshape(total, n.shape).node
 
 
-def lower_windows(n: Node) -> Node | None:
-    """Convolutions and pooling are contractions and reductions over windows."""
+def lower(n: Node) -> Node | None:
+    """Convolutions, pooling and normalizations are made of other rows."""
     if n.name == "convolution":
         return windows.lowered(*map(Tensor, n.inputs), **dict(n.attrs)).node
     if n.name == "max_pool":
         return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
+    if n.name == "standardize":
+        return standardize.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
     return None
 
 
@@ -190,7 +192,7 @@ def sum_in_shards(n: Node) -> Node | None:
 
 RULES: tuple[Rule, ...] = (
     drop_names,
-    lower_windows,
+    lower,
     one_column_axis,
     join_views,
     drop_neutral,

@@ -6,7 +6,7 @@ interpreter, storage, trees. It knows nothing of derivatives of whole graphs, of
 machine code, or of layers.
 """
 
-from . import elementwise, functions, indexing, movement, pooling, random, windows
+from . import elementwise, functions, indexing, movement, pooling, random, standardize, windows
 from .node import TABLE, Node, Primitive
 from .storage import Cell
 from .tensor import Tensor, parameter, tensor
@@ -24,6 +24,7 @@ __all__ = [
     "parameter",
     "pooling",
     "random",
+    "standardize",
     "tensor",
     "windows",
 ]

@@ -92,7 +92,7 @@ def _vjp(g: Tensor, ans: Tensor, x: Tensor, size: Shape, stride: Shape) -> Tenso
     return sum(where(winners == _rank(back.shape, within, turned=True), back, 0.0), within)
 
 
-define("max_pool", "reduction", _rule, _reference, (_vjp,))
+define("max_pool", "composite", _rule, _reference, (_vjp,))
 
 
 def max_pool(x: Tensor, size: Shape, stride: Shape) -> Tensor:

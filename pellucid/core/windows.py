@@ -385,7 +385,7 @@ def convolution(
 
 define(
     "convolution",
-    "contraction",
+    "composite",
     _convolution_rule,
     _convolution_reference,
     (_convolution_vjp_x, _convolution_vjp_w),

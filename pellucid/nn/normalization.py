@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.core.tensor import Tensor, cast, parameter, sqrt, sum, tensor
+from pellucid.core.standardize import moments, standardize
+from pellucid.core.tensor import Tensor, cast, parameter, sqrt, tensor
 
 from .linear import positive_integer
 from .mode import is_training
@@ -34,15 +35,6 @@ class _Normalization(Module):
                 f"expected input of shape (batch, ..., {self.features}), received {x.shape}"
             )
         return cast(x, self.gamma.dtype)
-
-    def _scaled(self, apart: Tensor, variance: Tensor) -> Tensor:
-        return apart * (self.gamma / sqrt(variance + self.eps)) + self.beta
-
-
-def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The mean with its axes kept; 0 where there is nothing to average."""
-    total = sum(x, axes, keepdims=True)
-    return total / float(max(1, x.size // max(1, total.size)))
 
 
 class BatchNorm(_Normalization):
@@ -86,14 +78,13 @@ class BatchNorm(_Normalization):
     def forward(self, x: Any) -> Tensor:
         x = self._checked(x)
         if not is_training():
-            return self._scaled(x - self.moving_mean, self.moving_variance)
+            scale = self.gamma / sqrt(self.moving_variance + self.eps)
+            return (x - self.moving_mean) * scale + self.beta
         axes = tuple(range(x.ndim - 1))
-        mean = _mean(x, axes)
-        apart = x - mean
-        variance = _mean(apart * apart, axes)
+        mean, variance = moments(x, axes)
         self._follow(self.moving_mean, mean)
         self._follow(self.moving_variance, variance)
-        return self._scaled(apart, variance)
+        return standardize(x, axes, self.eps) * self.gamma + self.beta
 
     def _follow(self, average: Tensor, new: Tensor) -> None:
         self.update(average, average + self.rate * (new.reshape(average.shape) - average))
@@ -125,6 +116,4 @@ class LayerNorm(_Normalization):
 
     def forward(self, x: Any) -> Tensor:
         x = self._checked(x)
-        axes = (x.ndim - 1,)
-        apart = x - _mean(x, axes)
-        return self._scaled(apart, _mean(apart * apart, axes))
+        return standardize(x, (x.ndim - 1,), self.eps) * self.gamma + self.beta
