@@ -87,6 +87,8 @@ def link(plan: Plan) -> None:
 
     for buffer, sources in writers.items():
         for reader in readers[buffer]:
+            if buffer.role != "cell" and reader in sources:
+                continue  # it computes the value itself
             for writer in sources:
                 if buffer.role == "cell":
                     precede(reader, writer)
@@ -123,7 +125,7 @@ def merge(
     )
     if siblings and consumer in plan.after[producer]:
         return None
-    if not _is_legal(plan, result) or _is_reached_otherwise(plan, producer, consumer):
+    if not is_legal(plan, result) or _is_reached_otherwise(plan, producer, consumer):
         return None
     if siblings and _is_reached_otherwise(plan, consumer, producer):
         return None
@@ -141,6 +143,13 @@ def merge(
     return result
 
 
+def follows(producer: Kernel, consumer: Kernel) -> bool:
+    """The consumer's loops pass through the producer's value."""
+    return _loops_agree(producer, consumer) and (
+        bool(consumer.roots) or len(producer.domain) <= len(consumer.domain)
+    )
+
+
 def _loops_agree(p: Kernel, c: Kernel) -> bool:
     kinds = {p.kind, c.kind}
     if "random" in kinds or "scatter" in kinds or (p.roots and c.roots):
@@ -156,7 +165,7 @@ def _loops_agree(p: Kernel, c: Kernel) -> bool:
     return leader.passes(other.domain) or (refines(leader.outer, other.domain) and few)
 
 
-def _is_legal(plan: Plan, kernel: Kernel) -> bool:
+def is_legal(plan: Plan, kernel: Kernel) -> bool:
     """Own values are read where they are made; a cell is read where it is changed."""
     written: dict[Buffer, list[Store]] = defaultdict(list)
     for store in kernel.stores:

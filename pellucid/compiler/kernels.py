@@ -163,7 +163,7 @@ class Plan:
 def made_in(kernel: Kernel, view: View, section: str) -> Node | None:
     """The node of this kernel that makes the value at this position of this section."""
     owner = view.buffer.owner
-    if owner is None or owner not in kernel.nodes or not view.is_whole():
+    if owner is None or owner not in kernel.nodes or not view.is_home():
         return None
     return owner if kernel.section(owner) == section else None
 
@@ -173,7 +173,9 @@ def place(computation: Computation) -> Plan:
     plan = Plan(computation)
     placer = _Placer(plan)
     wanted = [*computation.outputs, *(node for _, node in computation.updates)]
-    for node in topological(wanted):
+    nodes = topological(wanted)
+    placer.frame(nodes)
+    for node in nodes:
         placer.place(node)
     for number, node in enumerate(computation.outputs):
         buffer = Buffer(
@@ -194,11 +196,16 @@ def place(computation: Computation) -> Plan:
     return plan
 
 
+FRAMED = ("elementwise", "reduction", "contraction")
+"""Kinds of primitives whose kernels store anywhere."""
+
+
 class _Placer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.packed: dict[Node, View] = {}
         self.rows: dict[Node, View] = {}
+        self.frames: dict[Node, Node] = {}
         self.inputs = {n: i for i, n in enumerate(plan.computation.inputs)}
 
     def cell_buffer(self, source: Cell | np.ndarray) -> Buffer:
@@ -213,9 +220,20 @@ class _Placer:
             self.plan.cell_buffers[id(source)] = known
         return known
 
+    def frame(self, nodes: list[Node]) -> None:
+        """What is computed and then padded is computed inside its padding."""
+        for node in nodes:
+            if node.name == "pad" and not any(node.attr("between")):
+                (x,) = node.inputs
+                computed = x.primitive.kind in FRAMED or x.name == "gather"
+                if computed and x.value is None and x not in self.inputs:
+                    self.frames.setdefault(x, node)
+
     def place(self, node: Node) -> None:
         """Settle where a node's value lies, and the kernel that computes it."""
         plan = self.plan
+        if node in plan.views:  # a padding that was placed with what it holds
+            return
         if node in self.inputs:
             buffer = Buffer(
                 "input",
@@ -292,12 +310,37 @@ class _Placer:
         kind = {"random_bits": "random", "scatter_add": "scatter"}.get(node.name, kind)
         domain = squeeze(node.inputs[0].shape if kind == "reduce" else node.shape)
         roots = [] if kind == "map" else [node]
-        plan.views[node] = temporary(node.shape, node.dtype, node).whole()
+        if node in self.frames:
+            self._place_framed(node, self.frames[node])
+        else:
+            plan.views[node] = temporary(node.shape, node.dtype, node).whole()
         if kind == "contract":
             self._arrange_operands(node)
         if kind == "scatter":
             self.copy(plan.views[node.inputs[0]], plan.views[node])
         plan.kernels.append(Kernel(kind, domain, [node], roots))
+
+    def _place_framed(self, node: Node, pad: Node) -> None:
+        """The value's place within zeros; they are stored around it, two sides by one kernel."""
+        before, after = pad.attr("before"), pad.attr("after")
+        buffer = temporary(pad.shape, pad.dtype, node)
+        offset = sum(n * s for n, s in zip(before, buffer.strides, strict=True))
+        buffer.frame = (offset, buffer.strides)
+        self.plan.views[pad], self.plan.views[node] = buffer.whole(), buffer.home()
+        shape, start = list(pad.shape), 0
+        for axis, stride in enumerate(buffer.strides):
+            low, high, inner = before[axis], after[axis], node.shape[axis]
+            sides = [(start, low), (start + (low + inner) * stride, high)]
+            if low == high and low:
+                wide = (*shape[:axis], 2, low, *shape[axis + 1 :])
+                far = (*buffer.strides[:axis], (low + inner) * stride, *buffer.strides[axis:])
+                self.copy(None, View(buffer, start, wide, far))
+            else:
+                for at, width in sides:
+                    slab = (*shape[:axis], width, *shape[axis + 1 :])
+                    if width:
+                        self.copy(None, View(buffer, at, slab, buffer.strides))
+            shape[axis], start = inner, start + low * stride
 
     def _arrange_operands(self, node: Node) -> None:
         """The right operand is read along its rows; otherwise it is copied so."""

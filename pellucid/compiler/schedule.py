@@ -99,10 +99,21 @@ def _phases(plan: Plan) -> list[list[Kernel]]:
                     progress = True
             waiting = [k for k in waiting if k not in members]
         if not phase:
-            raise AssertionError(f"kernels wait for each other: {waiting}")
+            raise AssertionError(f"kernels wait for each other: {[k.nodes for k in waiting]}")
         done |= members
         phases.append(phase)
-    return phases
+    return _delayed(plan, phases)
+
+
+def _delayed(plan: Plan, phases: list[list[Kernel]]) -> list[list[Kernel]]:
+    """What waits for nobody is done just before it is needed, so that it fills memory late."""
+    when = {k: i for i, phase in enumerate(phases) for k in phase}
+    for kernel in [k for k in phases[0] if not plan.before[k]] if phases else []:
+        needed = min((when[k] for k in plan.after[kernel]), default=0)
+        if needed > 1:
+            phases[0].remove(kernel)
+            phases[needed - 1].append(kernel)
+    return [phase for phase in phases if phase]
 
 
 def _allocate(plan: Plan) -> None:

@@ -205,19 +205,24 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def rewrite(node: Node) -> Node:
-    """Apply the rules until none fits; the node's inputs are simplified already."""
-    for _ in range(50):
-        for rule in RULES:
-            found = rule(node)
-            if found is not None and found is not node:
-                node = found
-                break
-        else:
-            return node
-        if node.primitive.kind == "leaf" or node.value is not None:
-            return node
-        node = _remake(node, tuple(rewrite(i) if i.inputs else i for i in node.inputs))
+def rewrite(node: Node, done: dict[Node, Node]) -> Node:
+    """Apply the rules until none fits, to what the rules make as well.
+
+    Args:
+        node: to rewrite.
+        done: what nodes became, those below this one among them.
+    """
+    if node in done:
+        return done[node]
+    if node.primitive.kind == "leaf" or node.value is not None:
+        return node
+    old, node = node, _remake(node, tuple(rewrite(i, done) for i in node.inputs))
+    for rule in RULES:
+        found = rule(node)
+        if found is not None and found is not node:
+            node = rewrite(found, done)
+            break
+    done[old] = node
     return node
 
 
@@ -233,13 +238,7 @@ def simplify(computation: Computation) -> Computation:
     new: dict[Node, Node] = {n: n for n in computation.inputs}
     with tracing():
         for node in topological(wanted):
-            if node in new:
-                continue
-            if node.primitive.kind == "leaf" or node.value is not None:
-                new[node] = node
-                continue
-            inputs = tuple(new[i] for i in node.inputs)
-            new[node] = rewrite(make(node.name, inputs, **dict(node.attrs)))
+            new[node] = rewrite(node, new)
         outputs, stepped = _told_apart(computation, new)
     return Computation(
         computation.inputs,

@@ -29,6 +29,8 @@ class Buffer:
         number: which input, output or cell it is.
         owner: the node whose value a temporary holds.
         stepped: it moves on by `step_size` elements after each step.
+        frame: offset and strides of the owner's value where it lies within zeros; it is all
+            of the buffer otherwise.
     """
 
     role: str
@@ -39,6 +41,7 @@ class Buffer:
     owner: Node | None = None
     stepped: bool = False
     literal: object = None
+    frame: tuple[int, tuple[int, ...]] | None = None
     slot: int = field(default=-1, init=False)
 
     @property
@@ -54,6 +57,13 @@ class Buffer:
     def whole(self) -> View:
         """The view of all of it."""
         return View(self, 0, self.shape, self.strides)
+
+    def home(self) -> View:
+        """The view of the owner's value."""
+        if self.frame is None or self.owner is None:
+            return self.whole()
+        offset, strides = self.frame
+        return View(self, offset, self.owner.shape, strides)
 
 
 def packed_strides(shape: Shape) -> tuple[int, ...]:
@@ -95,8 +105,15 @@ class View:
 
     def is_whole(self) -> bool:
         """It covers its buffer, element by element, in the same order."""
-        a, b = self.squeezed(), self.buffer.whole().squeezed()
-        if a.offset != 0 or math.prod(a.shape) != math.prod(b.shape):
+        return self._is(self.buffer.whole())
+
+    def is_home(self) -> bool:
+        """It covers the owner's value likewise."""
+        return self._is(self.buffer.home())
+
+    def _is(self, other: View) -> bool:
+        a, b = self.squeezed(), other.squeezed()
+        if a.offset != b.offset or math.prod(a.shape) != math.prod(b.shape):
             return False
         if len(a.shape) < len(b.shape):
             a, b = b, a
