@@ -20,6 +20,8 @@ from .ir import Writer, element, vector
 from .kernels import Kernel, Plan
 from .vector import EMIT
 
+Index = str | int
+
 Turn = Callable[[Position, list[str]], list[str]]
 """The inside of a reduction's loops: from running vectors to the next ones."""
 
@@ -88,6 +90,10 @@ class Nest:
                 self.body.merge(axis)
 
     def _map(self) -> None:
+        across = turned_axis(self.kernel)
+        if across is not None:
+            self._transpose(across)
+            return
         self._merge_axes()
         lanes = self.lengths[-1]
         tail = 0 if self._runs_over("body") else lanes % LANES
@@ -133,6 +139,49 @@ class Nest:
                 self._vector(at, block * LANES, LANES)
             if tail:
                 self._vector(at, blocks * LANES, tail)
+
+    def _transpose(self, across: int) -> None:
+        """A copy whose source runs along another axis: squares of 16 x 16 turned in registers."""
+        w, (store,) = self.w, self.kernel.stores
+        assert store.source is not None
+        source = self.body.cursor(store.source, "body")
+        dtype, last = store.target.dtype, len(self.lengths) - 1
+        rows, columns = self.lengths[across], self.lengths[last]
+        others = [a for a in range(last) if a != across]
+        at = Position([0] * len(self.lengths))
+
+        def square(top: Index, left: Index, height: int, width: int) -> None:
+            at.indices[across] = top
+            vectors = []
+            for j in range(width):
+                here = Position([*at.indices[:-1], self.body.plus(left, j)])
+                start = self.body.offset(source, here)
+                assert source.buffer is not None
+                place = memory.address(w, dtype, self.body.base(source.buffer), start)
+                vectors.append(memory.load(w, dtype, place, 1, height, source.buffer.has_slack))
+            vectors += ["poison"] * (LANES - width)
+            for i, value in enumerate(memory.turned(w, dtype, vectors)[:height]):
+                indices = [*at.indices[:-1], left]
+                indices[across] = self.body.plus(top, i)
+                self.body.write_store(store, "body", value, Position(indices, width))
+
+        def along(top: Index, height: int) -> None:
+            blocks, rest = divmod(columns, LANES)
+            if blocks:
+                with w.loop("0", str(blocks)) as loop:
+                    square(top, self.body.times(loop.index, LANES), height, LANES)
+            if rest:
+                square(top, blocks * LANES, height, rest)
+
+        blocks, rest = divmod(rows, LANES)
+        with self.outer_loops(others, at, split=bool(others)):
+            if blocks:
+                start, stop = ("0", str(blocks)) if others else self.bounds(blocks)
+                with w.loop(start, stop) as loop:
+                    along(self.body.times(loop.index, LANES), LANES)
+            if rest:
+                with contextlib.nullcontext() if others else self._last_worker():
+                    along(blocks * LANES, rest)
 
     @contextlib.contextmanager
     def _last_worker(self) -> Iterator[None]:
@@ -276,6 +325,20 @@ class Nest:
             for n, root in enumerate(roots):
                 self.body.values[root] = running[n * len(valid) + v]
             self.body.write_section("outer", Position([*at.indices[:-1], start], count))
+
+
+def turned_axis(kernel: Kernel) -> int | None:
+    """The axis along which a plain copy's source runs, where it is not the last."""
+    if kernel.nodes or len(kernel.stores) != 1 or kernel.stores[0].source is None:
+        return None
+    (store,) = kernel.stores
+    source, target = store.source.squeezed(), store.target.squeezed()
+    if source.dtype.kind != "f" or source.shape != kernel.domain or target.shape != source.shape:
+        return None
+    if target.strides[-1:] != (1,) or source.strides[-1] in (0, 1):
+        return None
+    fits = [a for a, s in enumerate(source.strides) if s == 1 and source.shape[a] >= LANES // 2]
+    return fits[0] if fits and source.shape[-1] >= LANES // 4 else None
 
 
 def share(w: Writer, total: int) -> tuple[str, str]:
