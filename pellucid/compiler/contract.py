@@ -14,13 +14,13 @@ is applied to the tile before it is stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pellucid.core.storage import LANES
 
 from . import memory
-from .body import Body, Position
+from .body import LINE, Body, Position
 from .ir import Writer, element, vector
 from .kernels import Kernel, Plan
 from .nest import share
@@ -33,6 +33,10 @@ longer ones loop over a copy of the tile in fast memory."""
 
 SHORT_DEPTH = 8
 """Contracted lengths up to which the walk is written without a loop."""
+
+ASKED_FROM, FAR = 16, 1 << 15
+"""Contracted length from which it pays to ask for what follows the product, and elements from
+which a buffer may lie far away."""
 
 Index = str | int
 
@@ -119,6 +123,7 @@ class Contraction:
             return
 
         def act(tile: Tile) -> None:
+            self._ask_ahead(tile)
             sums = ["zeroinitializer"] * (tile.height * tile.width)
             self._finish_all(tile, self._along(tile, sums, 0, None))
 
@@ -264,19 +269,43 @@ class Contraction:
         indices = [*tile.batch, *rows, body.plus(tile.left, v * LANES)]
         body.write_section("outer", Position(indices, tile.valid[v]))
 
+    def _ask_ahead(self, tile: Tile) -> None:
+        """Ask for what the tile's end will read and write, to have it there after the walk."""
+        w, body = self.w, self.body
+        if math.prod(axis.length for axis in self.depth) < ASKED_FROM:
+            return
+        written = {
+            body.cursor(s.target, "outer") for s in self.kernel.stores if s.target.buffer.has_slack
+        }
+        first = len(self.batch)
+        for cursor in body.cursors():
+            if cursor.buffer is None or cursor.strides[-1] != 1:
+                continue
+            if not any(cursor.strides[first:-1]) or math.prod(cursor.buffer.shape) < FAR:
+                continue
+            size = cursor.buffer.dtype.itemsize
+            w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            at = body.offset(cursor, Position([*tile.batch, *tile.rows, tile.left]))
+            start = memory.address(w, cursor.buffer.dtype, body.base(cursor.buffer), at)
+            strides = cursor.strides[first + self.tiling.axis : -1]
+            for m in range(tile.height):
+                row = self._displacement(m, strides)
+                for lane in range(0, tile.width * LANES, LINE // size):
+                    place = memory.address(w, cursor.buffer.dtype, start, row + lane)
+                    write = int(cursor in written)
+                    w.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
+
     # -- the walk -----------------------------------------------------------
 
-    def _displacements(self, height: int) -> list[int]:
-        """From the tile's first row to each of its rows, on the left side."""
-        inner = self.rows[self.tiling.axis :]
-        found = []
-        for m in range(height):
-            offset = 0
-            for length, stride in reversed(inner[1:]):
-                offset += m % length * stride
-                m //= length
-            found.append(offset + m * inner[0][1])
-        return found
+    def _displacement(self, m: int, strides: Sequence[int]) -> int:
+        """From the tile's first row to another, by the strides from the cut axis on."""
+        offset = 0
+        for (length, _), stride in zip(
+            self.rows[: self.tiling.axis : -1], strides[:0:-1], strict=True
+        ):
+            offset += m % length * stride
+            m //= length
+        return offset + m * strides[0]
 
     def _along(self, tile: Tile, sums: list[str], first: Index, steps: str | None) -> list[str]:
         """Add the products along the contracted axes, or along part of the first of them.
@@ -299,7 +328,8 @@ class Contraction:
         b_at = body.plus(b_at, body.times(first, self.depth[0].right))
         a_start = memory.address(self.w, self.dtype, body.base(a.buffer), a_at)
         b_start = memory.address(self.w, self.dtype, body.base(b.buffer), b_at)
-        rows = self._displacements(tile.height)
+        strides = [stride for _, stride in self.rows[self.tiling.axis :]]
+        rows = [self._displacement(m, strides) for m in range(tile.height)]
         return self._nested(self.depth, tile, rows, a_start, b_start, sums, steps)
 
     def _nested(
