@@ -32,7 +32,8 @@ UNROLLED_EPILOGUE = 96
 longer ones loop over a copy of the tile in fast memory."""
 
 SHORT_DEPTH = 8
-"""Contracted lengths up to which the walk is written without a loop."""
+"""Contracted length up to which the walk is written without a loop. Not for the inside of a
+longer one: neighbouring windows share elements, which would be kept in too many registers."""
 
 ASKED_FROM, FAR = 16, 1 << 15
 """Contracted length from which it pays to ask for what follows the product, and elements from
@@ -93,6 +94,7 @@ class Contraction:
         self.body = Body(w, plan, kernel, loops, {"outer": kept})
         self._merge_rows()
         total = math.prod(axis.length for axis in self.depth)
+        self.is_short = total <= SHORT_DEPTH
         self.tiling = choose([n for n, _ in self.rows], self.columns, total, registers)
         self.kind = vector(self.dtype)
 
@@ -281,7 +283,9 @@ class Contraction:
         for cursor in body.cursors():
             if cursor.buffer is None or cursor.strides[-1] != 1:
                 continue
-            if not any(cursor.strides[first:-1]) or math.prod(cursor.buffer.shape) < FAR:
+            if not any(cursor.strides[first:-1]) or self.columns < LANES:
+                continue
+            if math.prod(cursor.buffer.shape) < FAR:
                 continue
             size = cursor.buffer.dtype.itemsize
             w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
@@ -347,7 +351,7 @@ class Contraction:
         if not axes:
             return self._turn(tile, rows, a_here, b_here, sums)
         axis, rest = axes[0], axes[1:]
-        if steps is None and math.prod(each.length for each in axes) <= SHORT_DEPTH:
+        if steps is None and self.is_short:
             for k in range(axis.length):
                 a_next = memory.address(w, self.dtype, a_here, k * axis.left)
                 b_next = memory.address(w, self.dtype, b_here, k * axis.right)

@@ -17,6 +17,8 @@ from pellucid.core import pooling, standardize, windows
 from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
 from pellucid.core.tensor import sum as sum_
 
+from . import narrow
+
 Rule = Callable[[Node], Node | None]
 
 # Exact in IEEE arithmetic, hence the same from NumPy on every machine.
@@ -149,7 +151,7 @@ def product_with_column(n: Node) -> Node | None:
 def lower(n: Node) -> Node | None:
     """Convolutions, pooling and normalizations are made of other rows."""
     if n.name == "convolution":
-        return windows.lowered(*map(Tensor, n.inputs), **dict(n.attrs)).node
+        return narrow.lowered(n).node
     if n.name == "max_pool":
         return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
     if n.name == "standardize":

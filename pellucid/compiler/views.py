@@ -228,6 +228,12 @@ def _reshape(v: View, shape: Shape) -> View | None:
     return View(v.buffer, v.offset, shape, tuple(strides))
 
 
+def _diagonal(v: View, first: int, second: int) -> View:
+    strides = list(v.strides)
+    strides[first] += strides.pop(second)
+    return View(v.buffer, v.offset, v.shape[:second] + v.shape[second + 1 :], tuple(strides))
+
+
 def _windows(v: View, size: Shape, stride: Shape, dilation: Shape) -> View:
     space = zip(v.shape[1:-1], size, stride, dilation, strict=True)
     places = tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in space)
@@ -245,5 +251,6 @@ VIEW_RULES: dict[str, Callable[..., View | None]] = {
     "broadcast_to": _broadcast,
     "slice": _slice,
     "flip": _flip,
+    "diagonal": _diagonal,
     "windows": _windows,
 }
