@@ -74,10 +74,9 @@ class Body:
     # -- addresses ----------------------------------------------------------
 
     def base(self, buffer: Buffer) -> str:
-        """The pointer to a buffer, loaded at the kernel's start."""
+        """The pointer to a buffer, an argument of the kernel's function."""
         if buffer not in self.pointers:
-            name = f"%b{buffer.slot}"
-            self.pointers[buffer] = name
+            self.pointers[buffer] = f"%b{len(self.pointers)}"
         return self.pointers[buffer]
 
     def cursor(self, view: View, section: str) -> Cursor:
