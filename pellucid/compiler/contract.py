@@ -388,9 +388,7 @@ class Contraction:
             at = memory.address(w, self.dtype, a_here, offset)
             scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
             for v in range(tile.width):
-                following.append(
-                    w.fma(self.dtype, scalar, columns[v], sums[m * tile.width + v])
-                )
+                following.append(w.fma(self.dtype, scalar, columns[v], sums[m * tile.width + v]))
         return following
 
     # -- in blocks ----------------------------------------------------------
@@ -418,9 +416,7 @@ class Contraction:
                     value = w.let(f"load {self.kind}, ptr {place}, align 4")
                     empty = f"{self.kind} zeroinitializer"
                     sums.append(w.let(f"select i1 {fresh}, {empty}, {self.kind} {value}"))
-                for place, value in zip(
-                    places, self._along(tile, sums, first, steps), strict=True
-                ):
+                for place, value in zip(places, self._along(tile, sums, first, steps), strict=True):
                     w.line(f"store {self.kind} {value}, ptr {place}, align 4")
 
             with w.loop(start, stop) as loop:

@@ -1,6 +1,6 @@
 """Convolutions with few features, arranged so that neighbours fill the lanes of a vector.
 
-Two ways, both of the same products and of shapes alone:
+Two ways, both of the same products and chosen by shapes alone:
 
 *beside*: the features of g neighbouring places are the columns of one product; the kernel
 stands g times in a wider one, one step further each time, among zeros.
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 
-from pellucid.core import windows
+from pellucid.core.convolution import Geometry, lowered, lowered_gradient, padded
 from pellucid.core.functions import stack
 from pellucid.core.movement import pad
 from pellucid.core.node import Node, Shape
 from pellucid.core.storage import LANES
 from pellucid.core.tensor import Tensor, apply, reshape, sum, transpose
+from pellucid.core.windows import windows_of
 
 GAIN = 1.3
 """How many times fewer operations make up for the detour."""
@@ -28,65 +29,92 @@ DEEP = 32
 """Terms per element from which the folded product is worth storing."""
 
 
-def lowered(n: Node) -> Tensor:
+def convolution(n: Node) -> Tensor:
     """A convolution by the way that needs the fewest operations on vectors."""
     x, w = map(Tensor, n.inputs)
-    geometry = dict(n.attrs)
-    plain = windows.lowered
-    features = w.shape[-1]
-    if geometry["groups"] > 1 or 2 * features > LANES or 0 in n.shape:
-        return plain(x, w, **geometry)
-    wide, size, stride = n.shape[-2], w.shape[-3], geometry["stride"][-1]
+    geometry = Geometry(**dict(n.attrs))
+    features, size = w.shape[-1], w.shape[-3]
+    if geometry.groups > 1 or 2 * features > LANES or 0 in n.shape:
+        return lowered(x, w, geometry)
+    g, beside = _neighbours(n.shape[-2], features, size, geometry)
     depth = math.prod(w.shape[:-3]) * w.shape[-2]
-    direct = float(size * depth)
-    fits = [g for g in range(2, LANES // features + 1) if wide % g == 0]
-    g = min(fits, key=lambda g: ((g - 1) * stride + size) / g, default=1)
-    beside = ((g - 1) * stride + size) * depth / g if geometry["dilation"][-1] == 1 else direct
-    reads = x.shape[-2] / wide  # places of the input for each of the output
-    folded = reads * depth * _vectors(size * features) + 2 * size
-    if stride > 1 or geometry["between"][-1] or depth < DEEP:
-        folded = direct
-    if GAIN * min(beside, folded) > direct:
-        return plain(x, w, **geometry)
+    reads = x.shape[-2] / n.shape[-2]  # places of the input for each of the output
+    folded = reads * -(-size * features // LANES) + 2 * size / depth
+    if geometry.stride[-1] > 1 or geometry.between[-1] or depth < DEEP:
+        folded = math.inf
+    if GAIN * min(beside, folded) > size:
+        return lowered(x, w, geometry)
     return _folded(x, w, geometry) if folded < beside else _beside(x, w, geometry, g)
 
 
-def _vectors(columns: int) -> int:
-    return -(-columns // LANES)
+def kernel_gradient(n: Node) -> Tensor:
+    """The gradient of a convolution's kernel, likewise."""
+    (x, g), attrs = map(Tensor, n.inputs), dict(n.attrs)
+    size = attrs.pop("size")
+    geometry = Geometry(**attrs)
+    features, stride = g.shape[-1], geometry.stride[-1]
+    count, beside = _neighbours(g.shape[-2], features, size[-1], geometry)
+    if geometry.groups > 1 or 2 * features > LANES or GAIN * beside > size[-1]:
+        return lowered_gradient(x, g, size, geometry)
+    wide = reshape(g, (*g.shape[:-2], g.shape[-2] // count, count * features))
+    reached = (*size[:-1], size[-1] + (count - 1) * stride)
+    further = geometry._replace(stride=(*geometry.stride[:-1], count * stride))
+    found = lowered_gradient(x, wide, reached, further)  # (*K', C, g F)
+    found = reshape(found, (*found.shape[:-1], count, features))
+    total: Tensor | None = None
+    for i in range(count):
+        start, stop = [0] * found.ndim, list(found.shape)
+        start[len(size) - 1], stop[len(size) - 1] = i * stride, i * stride + size[-1]
+        start[-2], stop[-2] = i, i + 1
+        one = (1,) * found.ndim
+        part = apply("slice", found, start=tuple(start), stop=tuple(stop), step=one)
+        total = part if total is None else total + part
+    assert total is not None
+    return reshape(total, n.shape)
 
 
-def _beside(x: Tensor, w: Tensor, geometry: dict, g: int) -> Tensor:
-    features, axis, stride = w.shape[-1], w.ndim - 3, geometry["stride"]
+def _neighbours(wide: int, features: int, size: int, geometry: Geometry) -> tuple[int, float]:
+    """How many places to take together, and how wide the window is for each of them then."""
+    if geometry.dilation[-1] > 1 or 2 * features > LANES:
+        return 1, math.inf
+    stride = geometry.stride[-1]
+    fits = [g for g in range(1, LANES // features + 1) if wide % g == 0]
+    g = min(fits, key=lambda g: ((g - 1) * stride + size) / g)
+    return g, ((g - 1) * stride + size) / g
+
+
+def _beside(x: Tensor, w: Tensor, geometry: Geometry, g: int) -> Tensor:
+    features, axis, stride = w.shape[-1], w.ndim - 3, geometry.stride
     copies = []
     for i in range(g):
         before, after = [0] * w.ndim, [0] * w.ndim
         before[axis], after[axis] = i * stride[-1], (g - 1 - i) * stride[-1]
         copies.append(pad(w, tuple(before), tuple(after)))
-    wider = stack(copies, w.ndim - 1)  # (*K, C, g, F)
+    wider = stack(copies, w.ndim - 1)  # (*K', C, g, F)
     wider = reshape(wider, (*wider.shape[:-2], g * features))
-    further = {**geometry, "stride": (*stride[:-1], g * stride[-1])}
-    y = windows.lowered(x, wider, **further)
+    y = lowered(x, wider, geometry._replace(stride=(*stride[:-1], g * stride[-1])))
     return reshape(y, (*y.shape[:-2], y.shape[-2] * g, features))
 
 
-def _folded(x: Tensor, w: Tensor, geometry: dict) -> Tensor:
+def _folded(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
     n, features, size = w.ndim - 2, w.shape[-1], w.shape[-3]
     axes = tuple(range(w.ndim))
     turned = transpose(w, (*axes[: n - 1], n, n - 1, n + 1))  # (*K', C, k, F)
     turned = reshape(turned, (*w.shape[: n - 1], 1, w.shape[-2], size * features))
-    sides = {key: geometry[key][-1] for key in ("before", "after")}
-    rest = {
-        **geometry,
-        **{key: (*geometry[key][:-1], 0) for key in ("before", "after", "between")},
-        "dilation": (*geometry["dilation"][:-1], 1),
-    }
-    y = windows.lowered(x, turned, **rest)  # (B, *O', W, k F)
-    none = (0,) * (n - 1)
-    y = windows.padded(y, (*none, sides["before"]), (*none, sides["after"]), (0,) * n)
-    one: Shape = (1,) * (n - 1)
-    seen = windows.windows_of(
-        y, (*one, size), (1,) * n, (*one, geometry["dilation"][-1])
-    )  # (B, *O, *1, k, k F)
+
+    def ending(values: Shape, last: int) -> Shape:
+        return (*values[:-1], last)
+
+    along = geometry._replace(
+        before=ending(geometry.before, 0),
+        after=ending(geometry.after, 0),
+        dilation=ending(geometry.dilation, 1),
+    )
+    y = lowered(x, turned, along)  # (B, *O', W, k F)
+    none, one = (0,) * (n - 1), (1,) * (n - 1)
+    before, after = (*none, geometry.before[-1]), (*none, geometry.after[-1])
+    y = padded(y, before, after, (0,) * n)
+    seen = windows_of(y, (*one, size), (1,) * n, (*one, geometry.dilation[-1]))
     seen = reshape(seen, (*y.shape[:n], seen.shape[n], size, size, features))
     meeting = apply("diagonal", seen, first=n + 1, second=n + 2)  # (B, *O, k, F)
     return sum(meeting, n + 1)

@@ -329,9 +329,11 @@ class Nest:
 
 def turned_axis(kernel: Kernel) -> int | None:
     """The axis along which a plain copy's source runs, where it is not the last."""
-    if kernel.nodes or len(kernel.stores) != 1 or kernel.stores[0].source is None:
+    if kernel.nodes or len(kernel.stores) != 1:
         return None
     (store,) = kernel.stores
+    if store.source is None:
+        return None
     source, target = store.source.squeezed(), store.target.squeezed()
     if source.dtype.kind != "f" or source.shape != kernel.domain or target.shape != source.shape:
         return None

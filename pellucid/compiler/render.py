@@ -13,6 +13,7 @@ from .special import write_random, write_scatter
 from .target import Target
 from .views import Buffer
 
+
 class Call(NamedTuple):
     """A kernel's function, and the buffers whose addresses it is given.
 
@@ -84,8 +85,8 @@ def _call(w: Writer, call: Call, step: str) -> None:
         slot = w.let(f"getelementptr ptr, ptr %table, i64 {buffer.slot}")
         pointer = w.let(f"load ptr, ptr {slot}")
         if buffer.stepped:
-            offset = w.let(f"mul i64 {step}, {buffer.step_size}")
-            pointer = w.let(f"getelementptr {memory_type(buffer.dtype)}, ptr {pointer}, i64 {offset}")
+            offset, kind = w.let(f"mul i64 {step}, {buffer.step_size}"), memory_type(buffer.dtype)
+            pointer = w.let(f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
         arguments.append(f"ptr {pointer}")
     inside = ", ".join([*arguments, "i64 %worker", "i64 %workers"])
     w.line(f"call void @{call.name}({inside})")

@@ -62,7 +62,7 @@ def _cut_depth(plan: Plan, kernel: Kernel) -> None:
     left, right = plan.operand(root, 0), plan.operand(root, 1)
     if shared_axes(root) or 0 in root.shape:
         return
-    operands = (_bytes(left.buffer) + _bytes(right.buffer)) if left.buffer is not right.buffer else 0
+    operands = sum(_bytes(buffer) for buffer in {left.buffer, right.buffer})
     scratch = temporary((math.prod(root.shape[:-1]), -(-root.shape[-1] // 16) * 16), root.dtype)
     if operands < 2 * BLOCK or 4 * _bytes(scratch) > operands:
         return

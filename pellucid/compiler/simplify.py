@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pellucid.core import pooling, standardize, windows
 from pellucid.core.node import TABLE, Node, constant, evaluate_one, make, topological, tracing
 from pellucid.core.program import Computation
-from pellucid.core import pooling, standardize, windows
 from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
 from pellucid.core.tensor import sum as sum_
 
@@ -151,7 +151,9 @@ def product_with_column(n: Node) -> Node | None:
 def lower(n: Node) -> Node | None:
     """Convolutions, pooling and normalizations are made of other rows."""
     if n.name == "convolution":
-        return narrow.lowered(n).node
+        return narrow.convolution(n).node
+    if n.name == "kernel_gradient":
+        return narrow.kernel_gradient(n).node
     if n.name == "max_pool":
         return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
     if n.name == "standardize":

@@ -104,9 +104,7 @@ def choose(lengths: Sequence[int], columns: int, depth: int, registers: int) -> 
     return best[1]
 
 
-def _cut(
-    length: int, part: int, vectors: int, v: int, axis: int, inner: int, outer: int
-) -> Tiling:
+def _cut(length: int, part: int, vectors: int, v: int, axis: int, inner: int, outer: int) -> Tiling:
     rows_left, vectors_left = length % part, vectors % v
     return Tiling(
         part * inner,

@@ -151,7 +151,6 @@ define(
 )
 
 
-
 def _diagonal_vjp(g: Tensor, ans: Tensor, x: Tensor, first: int, second: int) -> Tensor:
     one, other = (apply("iota", shape=x.shape, axis=a) for a in (first, second))
     kept = x.shape[:second] + (1,) + x.shape[second + 1 :]

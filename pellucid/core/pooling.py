@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from .convolution import Geometry, convolution
 from .movement import Rule, expand, pad
 from .node import Node, Shape, define
 from .tensor import Tensor, apply, broadcast_to, max, reshape, sum, tensor, where
-from .windows import convolution, windows_of
+from .windows import windows_of
 
 
 def _splits(x: Tensor, size: Shape, stride: Shape) -> bool:
@@ -125,13 +126,4 @@ def sum_pool(x: Tensor, size: Shape, stride: Shape) -> Tensor:
         return sum(seen, axes)
     none, one, channels = (0,) * len(size), (1,) * len(size), x.shape[-1]
     kernel = broadcast_to(tensor(np.ones((1,) * (len(size) + 2), x.dtype)), (*size, 1, channels))
-    return convolution(
-        x,
-        kernel,
-        stride=stride,
-        before=none,
-        after=none,
-        between=none,
-        dilation=one,
-        groups=channels,
-    )
+    return convolution(x, kernel, Geometry(stride, none, none, none, one, channels))
