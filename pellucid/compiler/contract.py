@@ -39,6 +39,9 @@ ASKED_FROM, FAR = 16, 1 << 15
 """Contracted length from which it pays to ask for what follows the product, and elements from
 which a buffer may lie far away."""
 
+MOST_SHARED = 8
+"""Terms for which a spread scalar may serve."""
+
 Index = str | int
 
 
@@ -95,7 +98,10 @@ class Contraction:
         self._merge_rows()
         total = math.prod(axis.length for axis in self.depth)
         self.is_short = total <= SHORT_DEPTH
-        self.tiling = choose([n for n, _ in self.rows], self.columns, total, registers)
+        self.shared_terms = self._shared_terms()
+        self.tiling = choose(
+            [n for n, _ in self.rows], self.columns, total, registers, self.shared_terms
+        )
         self.kind = vector(self.dtype)
 
     def _merge_rows(self) -> None:
@@ -108,6 +114,12 @@ class Contraction:
             if outer == inner * m and even:
                 self.body.merge(axis)
                 self.rows[i : i + 2] = [(n * m, inner)]
+
+    def _shared_terms(self) -> int:
+        """Terms along the last contracted axis if neighbouring rows see the same elements there."""
+        axis, stride = self.depth[-1], self.rows[-1][1]
+        few = 1 < axis.length <= MOST_SHARED and self.columns <= LANES and not self.is_short
+        return axis.length if few and 0 < stride == axis.left else 1
 
     def write(self) -> None:
         """The whole kernel: this worker's tiles, one after the other."""
@@ -350,6 +362,8 @@ class Contraction:
         w = self.w
         if not axes:
             return self._turn(tile, rows, a_here, b_here, sums)
+        if len(axes) == 1 and self.shared_terms > 1 and steps is None:
+            return self._shared_turn(tile, rows, a_here, b_here, sums)
         axis, rest = axes[0], axes[1:]
         if steps is None and self.is_short:
             for k in range(axis.length):
@@ -389,6 +403,34 @@ class Contraction:
             scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
             for v in range(tile.width):
                 following.append(w.fma(self.dtype, scalar, columns[v], sums[m * tile.width + v]))
+        return following
+
+    def _shared_turn(
+        self, tile: Tile, rows: list[int], a_here: str, b_here: str, sums: list[str]
+    ) -> list[str]:
+        """All steps along the last axis: each scalar is spread once, for every row that meets it."""
+        w, axis, roomy = self.w, self.depth[-1], self.right.buffer.has_slack
+        columns = [
+            memory.load(
+                w,
+                self.dtype,
+                memory.address(w, self.dtype, b_here, k * axis.right),
+                1,
+                tile.valid[0],
+                roomy,
+            )
+            for k in range(axis.length)
+        ]
+        meets: dict[int, list[tuple[int, int]]] = {}
+        for m, offset in enumerate(rows):
+            for k in range(axis.length):
+                meets.setdefault(offset + k * axis.left, []).append((m, k))
+        following = list(sums)
+        for offset in sorted(meets):  # a row meets its terms in ascending order
+            at = memory.address(w, self.dtype, a_here, offset)
+            scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
+            for m, k in meets[offset]:
+                following[m] = w.fma(self.dtype, scalar, columns[k], following[m])
         return following
 
     # -- in blocks ----------------------------------------------------------
@@ -436,7 +478,12 @@ class Contraction:
         assert self.kernel.scratch is not None
         base = self.body.base(self.kernel.scratch)
         pitch = self.kernel.scratch.strides[0]
-        at = self.body.plus(self.body.times(tile.flat, pitch), tile.left)
+        rows = math.prod(length for length, _ in self.rows)
+        place: Index = 0
+        for axis, index in zip(self.batch, tile.batch, strict=True):
+            place = self.body.plus(self.body.times(place, axis.length), index)
+        flat = self.body.plus(self.body.times(place, rows), tile.flat)
+        at = self.body.plus(self.body.times(flat, pitch), tile.left)
         first = memory.address(self.w, self.dtype, base, at)
         return [
             memory.address(self.w, self.dtype, first, m * pitch + v * LANES)

@@ -13,7 +13,7 @@ import math
 from pellucid.core.storage import ALIGNMENT, storage_size
 
 from .kernels import Kernel, Plan
-from .tiles import depth_axes, depth_of, shared_axes
+from .tiles import depth_axes, depth_of
 from .views import Buffer, temporary
 
 SHARED_FROM = 20_000
@@ -60,7 +60,7 @@ def _cut_depth(plan: Plan, kernel: Kernel) -> None:
     root = kernel.root
     assert root is not None
     left, right = plan.operand(root, 0), plan.operand(root, 1)
-    if shared_axes(root) or 0 in root.shape:
+    if 0 in root.shape:
         return
     operands = sum(_bytes(buffer) for buffer in {left.buffer, right.buffer})
     scratch = temporary((math.prod(root.shape[:-1]), -(-root.shape[-1] // 16) * 16), root.dtype)

@@ -17,7 +17,7 @@ from pellucid.core.program import Computation
 from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
 from pellucid.core.tensor import sum as sum_
 
-from . import narrow
+from . import convolve
 
 Rule = Callable[[Node], Node | None]
 
@@ -151,9 +151,9 @@ def product_with_column(n: Node) -> Node | None:
 def lower(n: Node) -> Node | None:
     """Convolutions, pooling and normalizations are made of other rows."""
     if n.name == "convolution":
-        return narrow.convolution(n).node
+        return convolve.convolution(n).node
     if n.name == "kernel_gradient":
-        return narrow.kernel_gradient(n).node
+        return convolve.kernel_gradient(n).node
     if n.name == "max_pool":
         return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
     if n.name == "standardize":

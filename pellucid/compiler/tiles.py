@@ -73,7 +73,9 @@ class Tiling:
     last_vectors: int
 
 
-def choose(lengths: Sequence[int], columns: int, depth: int, registers: int) -> Tiling:
+def choose(
+    lengths: Sequence[int], columns: int, depth: int, registers: int, shared: int = 1
+) -> Tiling:
     """The tile that needs the fewest cycles, edges and padding included.
 
     Counts, for one step along the depth, multiply-adds (two a cycle), loads (two a
@@ -85,6 +87,7 @@ def choose(lengths: Sequence[int], columns: int, depth: int, registers: int) -> 
         columns: length of the last axis.
         depth: terms of each element.
         registers: vectors that the processor's registers hold.
+        shared: terms for which each spread scalar serves, their columns held as well.
     """
     lengths = [max(n, 1) for n in lengths]
     vectors = max(-(-columns // LANES), 1)
@@ -94,10 +97,10 @@ def choose(lengths: Sequence[int], columns: int, depth: int, registers: int) -> 
         for v in range(1, min(vectors, 8) + 1):
             for part in range(1, min(lengths[axis], MOST_ROWS // inner) + 1):
                 r = part * inner
-                if r * v + v + 1 > registers and r * v > 1:
+                if r * v + v * shared + 1 > registers and r * v > 1:
                     break
                 tiling = _cut(lengths[axis], part, vectors, v, axis, inner, outer)
-                cost = _cost(tiling, lengths[axis] // part, vectors // v, depth)
+                cost = _cost(tiling, lengths[axis] // part, vectors // v, depth, shared)
                 if best is None or cost < best[0]:
                     best = cost, tiling
     assert best is not None
@@ -119,15 +122,16 @@ def _cut(length: int, part: int, vectors: int, v: int, axis: int, inner: int, ou
     )
 
 
-def _cost(t: Tiling, full_rows: int, full_columns: int, depth: int) -> float:
+def _cost(t: Tiling, full_rows: int, full_columns: int, depth: int, shared: int) -> float:
     cost = 0.0
     for n, height in ((full_rows, t.rows), (1, t.last_rows)):
         for m, width in ((full_columns, t.vectors), (1, t.last_vectors)):
             if height and width:
-                cost += n * m * (_cycles(height, width) * depth + 12 + 2 * height * width)
+                cost += n * m * (_cycles(height, width, shared) * depth + 12 + 2 * height * width)
     kinds = (1 + (t.last_rows > 0)) * (1 + (t.last_vectors > 0))
     return t.outer * cost * (1 + 0.01 * (kinds - 1))
 
 
-def _cycles(rows: int, vectors: int) -> float:
-    return max(rows * vectors / 2, (rows + vectors) / 1.6, 4.0)
+def _cycles(rows: int, vectors: int, shared: int) -> float:
+    spread = (rows + shared - 1) / shared
+    return max(rows * vectors / 2, (spread + vectors) / 1.6, 4.0)

@@ -1,6 +1,13 @@
-"""Convolutions with few features, arranged so that neighbours fill the lanes of a vector.
+"""How convolutions with few features are arranged, chosen by shapes alone.
 
-Two ways, both of the same products and chosen by shapes alone:
+Where they fill no vector, neighbours share its lanes; where they fill one only, each
+scalar that is spread serves several products.
+
+*across*: the window's last axis is walked last, so that neighbouring places, which see the
+same elements there, share them.
+
+*turned*: the gradient of a kernel with its features as rows, so that long rows of what
+the windows see are the columns.
 
 *beside*: the features of g neighbouring places are the columns of one product; the kernel
 stands g times in a wider one, one step further each time, among zeros.
@@ -19,8 +26,8 @@ from pellucid.core.functions import stack
 from pellucid.core.movement import pad
 from pellucid.core.node import Node, Shape
 from pellucid.core.storage import LANES
-from pellucid.core.tensor import Tensor, apply, reshape, sum, transpose
-from pellucid.core.windows import windows_of
+from pellucid.core.tensor import Tensor, apply, broadcast_to, reshape, sum, transpose
+from pellucid.core.windows import tensordot, windows_of
 
 GAIN = 1.3
 """How many times fewer operations make up for the detour."""
@@ -34,8 +41,10 @@ def convolution(n: Node) -> Tensor:
     x, w = map(Tensor, n.inputs)
     geometry = Geometry(**dict(n.attrs))
     features, size = w.shape[-1], w.shape[-3]
-    if geometry.groups > 1 or 2 * features > LANES or 0 in n.shape:
+    if geometry.groups > 1 or features > LANES or 0 in n.shape:
         return lowered(x, w, geometry)
+    if 2 * features > LANES:
+        return (_across if size > 1 and geometry.stride[-1] == 1 else lowered)(x, w, geometry)
     g, beside = _neighbours(n.shape[-2], features, size, geometry)
     depth = math.prod(w.shape[:-3]) * w.shape[-2]
     reads = x.shape[-2] / n.shape[-2]  # places of the input for each of the output
@@ -54,6 +63,10 @@ def kernel_gradient(n: Node) -> Tensor:
     geometry = Geometry(**attrs)
     features, stride = g.shape[-1], geometry.stride[-1]
     count, beside = _neighbours(g.shape[-2], features, size[-1], geometry)
+    if geometry.groups == 1 and features <= LANES and 0 not in g.shape:
+        along = size[-1] * x.shape[-1] if geometry.dilation[-1] == 1 else 0
+        if 2 * features > LANES and along >= 2 * LANES:
+            return _turned(x, g, size, geometry)
     if geometry.groups > 1 or 2 * features > LANES or GAIN * beside > size[-1]:
         return lowered_gradient(x, g, size, geometry)
     wide = reshape(g, (*g.shape[:-2], g.shape[-2] // count, count * features))
@@ -81,6 +94,29 @@ def _neighbours(wide: int, features: int, size: int, geometry: Geometry) -> tupl
     fits = [g for g in range(1, LANES // features + 1) if wide % g == 0]
     g = min(fits, key=lambda g: ((g - 1) * stride + size) / g)
     return g, ((g - 1) * stride + size) / g
+
+
+def _across(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    n, axes = w.ndim - 2, tuple(range(2 * w.ndim - 2))
+    x = padded(x, geometry.before, geometry.after, geometry.between)
+    seen = windows_of(x, w.shape[:-2], geometry.stride, geometry.dilation)  # (B, *O, *K', k, C)
+    seen = transpose(seen, (*axes[: 2 * n], 2 * n + 1, 2 * n))
+    kernel = transpose(w, (*axes[: n - 1], n, n - 1, n + 1))  # (*K', C, k, F)
+    return tensordot(seen, kernel, 0, n + 1)
+
+
+def _turned(x: Tensor, g: Tensor, size: Shape, geometry: Geometry) -> Tensor:
+    n = len(size)
+    x = padded(x, geometry.before, geometry.after, geometry.between)
+    seen = windows_of(x, size, geometry.stride, geometry.dilation)  # (B, *O, *K', k, C)
+    seen = reshape(seen, (*seen.shape[: 2 * n], size[-1] * x.shape[-1]))
+    places, outer = tuple(range(n + 1)), tuple(range(n + 1, 2 * n))
+    seen = transpose(seen, (*outer, *places, 2 * n))  # (*K', B, *O, k C)
+    rows = transpose(g, (n + 1, *places))  # (F, B, *O)
+    rows = broadcast_to(reshape(rows, (1,) * (n - 1) + rows.shape), size[:-1] + rows.shape)
+    found = tensordot(rows, seen, n - 1, n + 1)  # (*K', F, k C)
+    found = reshape(found, (*found.shape[:-1], size[-1], x.shape[-1]))
+    return transpose(found, (*range(n - 1), n, n + 1, n - 1))
 
 
 def _beside(x: Tensor, w: Tensor, geometry: Geometry, g: int) -> Tensor:
