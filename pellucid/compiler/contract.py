@@ -13,6 +13,7 @@ is applied to the tile before it is stored.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -151,7 +152,9 @@ class Contraction:
             t = self.tiling
             height, width = t.last_rows or t.rows, t.last_vectors or t.vectors
             rows: list[Index] = [0] * len(self.rows)
-            self._at_edge([0] * len(self.batch), rows, 0, 0, height, width, True, act)
+            first = self.w.let("icmp eq i64 %worker, 0") if self.shared else ""
+            with self.w.when(first) if self.shared else contextlib.nullcontext():
+                self._at_edge([0] * len(self.batch), rows, 0, 0, height, width, True, act)
             return
         start, stop = share(self.w, total) if self.shared else ("0", str(total))
         with self.w.loop(start, stop) as loop:
