@@ -64,6 +64,17 @@ if TYPE_CHECKING:
     from . import nn, optim
     from .compiler import compile, get_threads, set_threads
     from .io import load, save
+    from .nn import (
+        avg_pool,
+        channels_first,
+        channels_last,
+        conv,
+        conv_transpose,
+        convolve,
+        correlate,
+        max_pool,
+        sum_pool,
+    )
     from .train.evaluate import evaluate
     from .train.fit import fit
 
@@ -78,6 +89,15 @@ _LATER = {
     "set_threads": ("pellucid.compiler", "set_threads"),
     "evaluate": ("pellucid.train", "evaluate"),
     "fit": ("pellucid.train", "fit"),
+    "avg_pool": ("pellucid.nn", "avg_pool"),
+    "channels_first": ("pellucid.nn", "channels_first"),
+    "channels_last": ("pellucid.nn", "channels_last"),
+    "conv": ("pellucid.nn", "conv"),
+    "conv_transpose": ("pellucid.nn", "conv_transpose"),
+    "convolve": ("pellucid.nn", "convolve"),
+    "correlate": ("pellucid.nn", "correlate"),
+    "max_pool": ("pellucid.nn", "max_pool"),
+    "sum_pool": ("pellucid.nn", "sum_pool"),
     "load": ("pellucid.io", "load"),
     "save": ("pellucid.io", "save"),
 }
