@@ -121,7 +121,7 @@ def test_a_filter_is_learned_from_what_it_gives():
     pe.fit(layer, x, y, loss="mean_squared_error", optimizer="adam", epochs=3, batch_size=64)
     first = abs(layer.weight.numpy()[:, 0, 0] - w).max()
     pe.fit(
-        layer, x, y, loss="mean_squared_error", optimizer=pe.optim.adam(0.05), epochs=150,
+        layer, x, y, loss="mean_squared_error", optimizer=pe.optim.adam(0.05), epochs=300,
         batch_size=64,
     )  # fmt: skip
     assert abs(layer.weight.numpy()[:, 0, 0] - w).max() < 1e-3 < first
