@@ -61,7 +61,7 @@ from .core.tensor import (
 )
 
 if TYPE_CHECKING:
-    from . import nn, optim
+    from . import models, nn, optim
     from .compiler import compile, get_threads, set_threads
     from .io import load, save
     from .nn import (
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {
+    "models": ("pellucid.models", None),
     "nn": ("pellucid.nn", None),
     "optim": ("pellucid.optim", None),
     "train": ("pellucid.train", None),

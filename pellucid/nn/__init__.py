@@ -63,6 +63,7 @@ from .noise import GaussianNoise
 from .normalization import BatchNorm, LayerNorm
 from .pool import avg_pool, max_pool, sum_pool
 from .prelu import PReLU
+from .reshape import Reshape
 from .residual import Residual
 from .sequential import Sequential
 from .signals import convolve, correlate

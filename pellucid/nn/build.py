@@ -31,6 +31,7 @@ from .module import Module
 from .noise import GaussianNoise
 from .normalization import BatchNorm, LayerNorm
 from .prelu import PReLU
+from .reshape import Reshape
 from .residual import Residual
 from .sequential import Sequential
 from .upsample import Upsample
@@ -71,6 +72,7 @@ LAYERS: dict[str, type[Module]] = {
         Upsample,
         ZeroPad,
         Flatten,
+        Reshape,
         Activation,
         *ACTIVATIONS.values(),
     )

@@ -227,8 +227,8 @@ def check_layout(x: Tensor, axes: int, channels: int | None = None) -> None:
     elif x.ndim == axes + 1 and channels in (None, 1):
         hint = "; the axis of channels is missing: X[..., None] adds one of length 1"
     elif x.ndim == 2:
-        hint = f"; rows become {KINDS[axes]} by X.reshape({layout(axes)[1:-1]})"
-        hint = hint.replace("batch", "-1")
+        shape = layout(axes, channels).removeprefix("(batch, ")
+        hint = f"; rows become {KINDS[axes]} by nn.Reshape(({shape}) in front"
     raise ValueError(
         f"expected {KINDS[axes]} of shape {layout(axes, channels)}, received {x.shape}{hint}"
     )

@@ -194,6 +194,12 @@ SPACE: dict[str, list[LayerSample]] = {
         LayerSample(lambda: nn.ZeroPad(1), (3, 2), _space("pad", (1, 1))),
         LayerSample(lambda: nn.ZeroPad((1, 2)), (3, 2), _space("pad", (1, 2))),
     ],
+    "Reshape": [
+        LayerSample(
+            lambda: nn.Reshape((2, 3, 1)), (6,), lambda torch, s: lambda x: x.reshape(-1, 2, 3, 1)
+        ),
+        LayerSample(lambda: nn.Reshape(6), (2, 3), lambda torch, s: lambda x: x.reshape(-1, 6)),
+    ],
     "Residual": [
         LayerSample(lambda: nn.Residual(nn.Tanh()), (5,), lambda torch, s: lambda x: x + x.tanh()),
         LayerSample(lambda: nn.Residual(nn.Linear(3, 2), nn.Linear(3, 2, bias=False)), (3,)),

@@ -203,7 +203,7 @@ def test_channels_are_moved_and_back():
         (
             nn.Conv2d(1, 4, 5),
             (8, 784),
-            r"rows become images by X.reshape\(-1, height, width, channels\)",
+            r"rows become images by nn.Reshape\(\(height, width, 1\)\) in front",
         ),
         (nn.Conv2d(3, 4, 5), (8, 28, 28, 1), r"width, 3\), received \(8, 28, 28, 1\)$"),
         (nn.GlobalAvgPool(), (8, 10), r"expected signals \(batch, length, channels\), images"),
