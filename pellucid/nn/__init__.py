@@ -29,6 +29,7 @@ from .activations import (
     silu,
     step,
 )
+from .augmentation import Cutout, RandomCrop, RandomFlip, RandomShift
 from .avg_pool import AvgPool1d, AvgPool2d, AvgPool3d, SumPool1d, SumPool2d, SumPool3d
 from .build import LAYERS, ArchitectureError, build
 from .channels import channels_first, channels_last

@@ -15,6 +15,7 @@ import numpy as np
 from pellucid.core.random import random_scope, scope_of
 
 from .activations import ACTIVATIONS, Activation
+from .augmentation import Cutout, RandomCrop, RandomFlip, RandomShift
 from .avg_pool import AvgPool1d, AvgPool2d, AvgPool3d, SumPool1d, SumPool2d, SumPool3d
 from .conv import Conv1d, Conv2d, Conv3d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -56,6 +57,10 @@ LAYERS: dict[str, type[Module]] = {
         GroupNorm,
         Dropout,
         GaussianNoise,
+        RandomFlip,
+        RandomShift,
+        RandomCrop,
+        Cutout,
         MaxPool1d,
         MaxPool2d,
         MaxPool3d,

@@ -44,6 +44,10 @@ def _group_norm(groups: int) -> Torch:
     )
 
 
+def _plain_flip(torch: Any, s: dict[str, Any]) -> Function:
+    return lambda x: x.flip(1)
+
+
 SPACE: dict[str, list[LayerSample]] = {
     "GroupNorm": [
         LayerSample(lambda: nn.GroupNorm(2, 6), (4, 6), _group_norm(2)),
@@ -193,6 +197,26 @@ SPACE: dict[str, list[LayerSample]] = {
         LayerSample(lambda: nn.ZeroPad(((1, 0), (2, 3))), (3, 4, 2), _space("pad", (2, 3, 1, 0))),
         LayerSample(lambda: nn.ZeroPad(1), (3, 2), _space("pad", (1, 1))),
         LayerSample(lambda: nn.ZeroPad((1, 2)), (3, 2), _space("pad", (1, 2))),
+    ],
+    "RandomFlip": [
+        LayerSample(nn.RandomFlip, (3, 4, 2), lambda torch, s: lambda x: x),
+        LayerSample(nn.RandomFlip, (3, 4, 2), training=True),
+        LayerSample(lambda: nn.RandomFlip(1, axis=1), (5,), _plain_flip, training=True),
+    ],
+    "RandomShift": [
+        LayerSample(lambda: nn.RandomShift(2), (4, 5, 3), lambda torch, s: lambda x: x),
+        LayerSample(lambda: nn.RandomShift(2), (4, 5, 3), training=True),
+        LayerSample(lambda: nn.RandomShift((3,)), (4, 2), training=True),
+    ],
+    "RandomCrop": [
+        LayerSample(lambda: nn.RandomCrop(3), (4, 6, 2), lambda torch, s: lambda x: x[:, :3, 1:4]),
+        LayerSample(lambda: nn.RandomCrop((3, 5), padding=2), (4, 6, 2), training=True),
+        LayerSample(lambda: nn.RandomCrop(4), (4, 3), training=True),
+    ],
+    "Cutout": [
+        LayerSample(lambda: nn.Cutout(3), (4, 6, 2), lambda torch, s: lambda x: x),
+        LayerSample(lambda: nn.Cutout((3, 2)), (4, 6, 2), training=True),
+        LayerSample(lambda: nn.Cutout(2), (7, 1), training=True),
     ],
     "Reshape": [
         LayerSample(
