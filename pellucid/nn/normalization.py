@@ -14,8 +14,8 @@ from .mode import is_training
 from .module import Module, state
 
 
-class _Normalization(Module):
-    """What both kinds share: gamma and beta, one for each position along the last axis."""
+class Normalization(Module):
+    """What all kinds share: gamma and beta, one for each position along the last axis."""
 
     features: int
     eps: float
@@ -37,8 +37,11 @@ class _Normalization(Module):
         return cast(x, self.gamma.dtype)
 
 
-class BatchNorm(_Normalization):
+class BatchNorm(Normalization):
     """Each feature normalized over the batch, then scaled and shifted.
+
+    Of signals and images, whose features are the channels, over all places too: one mean
+    and one variance for each position along the last axis, whatever stands before it.
 
     In training y = gamma (x - m) / sqrt(v + eps) + beta, m and v the mean and variance
     of the batch, and the moving averages follow: M' = (1 - rate) M + rate m, likewise
@@ -46,7 +49,7 @@ class BatchNorm(_Normalization):
     depend on the others. It may stand before or after an activation, not after dropout.
 
     Args:
-        features: length of the last axis.
+        features: length of the last axis, the channels of signals and images.
         rate: eta, how fast the moving averages follow, in (0, 1].
         eps: keeps the division safe.
 
@@ -90,7 +93,7 @@ class BatchNorm(_Normalization):
         self.update(average, average + self.rate * (new.reshape(average.shape) - average))
 
 
-class LayerNorm(_Normalization):
+class LayerNorm(Normalization):
     """Each example normalized over its features, then scaled and shifted.
 
     y = gamma (x - m) / sqrt(v + eps) + beta, m and v the mean and variance along the
