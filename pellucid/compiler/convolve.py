@@ -10,7 +10,8 @@ same elements there, share them.
 the windows see are the columns.
 
 *beside*: the features of g neighbouring places are the columns of one product; the kernel
-stands g times in a wider one, one step further each time, among zeros.
+stands g times in a wider one, one step further each time, among zeros. (Where a value is
+infinite or NaN, so may those be that stand up to g - 1 places away from it.)
 
 *folded*: a product over all axes but the last of space has a column for each element of
 the window along that axis and each feature; what belongs together lies on a diagonal,
@@ -61,7 +62,7 @@ def kernel_gradient(n: Node) -> Tensor:
     (x, g), attrs = map(Tensor, n.inputs), dict(n.attrs)
     size = attrs.pop("size")
     geometry = Geometry(**attrs)
-    features, stride = g.shape[-1], geometry.stride[-1]
+    features = g.shape[-1]
     count, beside = _neighbours(g.shape[-2], features, size[-1], geometry)
     if geometry.groups == 1 and features <= LANES and 0 not in g.shape:
         along = size[-1] * x.shape[-1] if geometry.dilation[-1] == 1 else 0
@@ -69,21 +70,7 @@ def kernel_gradient(n: Node) -> Tensor:
             return _turned(x, g, size, geometry)
     if geometry.groups > 1 or 2 * features > LANES or GAIN * beside > size[-1]:
         return lowered_gradient(x, g, size, geometry)
-    wide = reshape(g, (*g.shape[:-2], g.shape[-2] // count, count * features))
-    reached = (*size[:-1], size[-1] + (count - 1) * stride)
-    further = geometry._replace(stride=(*geometry.stride[:-1], count * stride))
-    found = lowered_gradient(x, wide, reached, further)  # (*K', C, g F)
-    found = reshape(found, (*found.shape[:-1], count, features))
-    total: Tensor | None = None
-    for i in range(count):
-        start, stop = [0] * found.ndim, list(found.shape)
-        start[len(size) - 1], stop[len(size) - 1] = i * stride, i * stride + size[-1]
-        start[-2], stop[-2] = i, i + 1
-        one = (1,) * found.ndim
-        part = apply("slice", found, start=tuple(start), stop=tuple(stop), step=one)
-        total = part if total is None else total + part
-    assert total is not None
-    return reshape(total, n.shape)
+    return _beside_gradient(x, g, size, geometry, count)
 
 
 def _neighbours(wide: int, features: int, size: int, geometry: Geometry) -> tuple[int, float]:
@@ -130,6 +117,25 @@ def _beside(x: Tensor, w: Tensor, geometry: Geometry, g: int) -> Tensor:
     wider = reshape(wider, (*wider.shape[:-2], g * features))
     y = lowered(x, wider, geometry._replace(stride=(*stride[:-1], g * stride[-1])))
     return reshape(y, (*y.shape[:-2], y.shape[-2] * g, features))
+
+
+def _beside_gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry, count: int) -> Tensor:
+    features, stride = g.shape[-1], geometry.stride[-1]
+    wide = reshape(g, (*g.shape[:-2], g.shape[-2] // count, count * features))
+    reached = (*size[:-1], size[-1] + (count - 1) * stride)
+    further = geometry._replace(stride=(*geometry.stride[:-1], count * stride))
+    found = lowered_gradient(x, wide, reached, further)  # (*K', C, g F)
+    found = reshape(found, (*found.shape[:-1], count, features))
+    total: Tensor | None = None
+    for i in range(count):
+        start, stop = [0] * found.ndim, list(found.shape)
+        start[len(size) - 1], stop[len(size) - 1] = i * stride, i * stride + size[-1]
+        start[-2], stop[-2] = i, i + 1
+        one = (1,) * found.ndim
+        part = apply("slice", found, start=tuple(start), stop=tuple(stop), step=one)
+        total = part if total is None else total + part
+    assert total is not None
+    return reshape(total, (*size, x.shape[-1], features))
 
 
 def _folded(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pellucid.core.convolution import Geometry, convolution
 from pellucid.core.tensor import Tensor, cast, parameter, promote, tensor
-from pellucid.core.windows import convolution
 
 from .geometry import KINDS, PaddingLike, PerAxis, Window, check_layout
 from .initializers import InitializerLike, he_uniform, initial, zeros
@@ -74,9 +74,7 @@ def conv(
 def slide(x: Tensor, kernel: Tensor, window: Window, groups: int) -> Tensor:
     """The convolution of a checked value with a kernel of its dtype."""
     sides = window.sides(x.shape[1:-1])
-    return convolution(
-        x,
-        kernel,
+    geometry = Geometry(
         stride=window.stride,
         before=tuple(a for a, _ in sides),
         after=tuple(b for _, b in sides),
@@ -84,6 +82,7 @@ def slide(x: Tensor, kernel: Tensor, window: Window, groups: int) -> Tensor:
         dilation=window.dilation,
         groups=groups,
     )
+    return convolution(x, kernel, geometry)
 
 
 def check_groups(groups: Any, in_channels: int, out_channels: int) -> int:

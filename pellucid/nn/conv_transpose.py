@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.core.convolution import Geometry, convolution
 from pellucid.core.tensor import Tensor, apply, cast, promote, tensor
-from pellucid.core.windows import convolution
 
 from .conv import Sliding, check_groups
 from .geometry import KINDS, PaddingLike, PerAxis, Shape, Window, by, check_layout
@@ -128,9 +128,7 @@ def spread(x: Tensor, kernel: Tensor, window: Window, more: Shape, groups: int) 
         n + r - m - 1 - low
         for n, r, m, low in zip(lengths, window.reach, steps, before, strict=True)
     )
-    return convolution(
-        x,
-        apply("flip", kernel, axes=tuple(range(window.axes))),
+    geometry = Geometry(
         stride=(1,) * window.axes,
         before=before,
         after=after,
@@ -138,6 +136,7 @@ def spread(x: Tensor, kernel: Tensor, window: Window, more: Shape, groups: int) 
         dilation=window.dilation,
         groups=groups,
     )
+    return convolution(x, apply("flip", kernel, axes=tuple(range(window.axes))), geometry)
 
 
 class _ConvTranspose(Sliding):

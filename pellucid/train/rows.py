@@ -109,5 +109,7 @@ _RULES: dict[str, Any] = {
     "tensordot": _tensordot,
     "windows": _each,
     "convolution": _each,
+    "diagonal": _if(lambda node: node.attr("first") > 0),
+    "kernel_gradient": lambda node, kinds, batch: MIXED,
     "max_pool": _each,
 }

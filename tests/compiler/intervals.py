@@ -147,6 +147,7 @@ PRODUCTS: dict[str, Callable[[Node], int]] = {
         node.inputs[0].shape[len(node.inputs[0].shape) - node.attr("depth") :]
     ),
     "convolution": lambda node: math.prod(node.inputs[1].shape[:-1]),
+    "kernel_gradient": lambda node: math.prod(node.inputs[1].shape[:-1]),
 }
 """Sums of products, and how many each element of the result adds up."""
 
@@ -160,6 +161,13 @@ def terms(node: Node, xs: Sequence[Bounds]) -> tuple[int, np.ndarray]:
         return count, reference(xs[0].size, **attrs)
     if node.name in PRODUCTS:
         return PRODUCTS[node.name](node), reference(xs[0].size, xs[1].size, **attrs)
+    if node.name == "standardize" and 0 not in node.shape:
+        axes, eps = node.attr("axes"), node.attr("eps")
+        middle = (xs[0].low + xs[0].high) / 2
+        away = np.abs(middle) + np.mean(np.abs(middle), axes, keepdims=True)
+        spread = np.sqrt(np.var(middle, axes, keepdims=True) + eps)
+        count = int(np.prod([node.shape[a] for a in axes], dtype=np.int64)) + 10
+        return count, np.broadcast_to(away / spread, node.shape)
     if node.name == "scatter_add":
         count = int(np.prod(node.inputs[1].shape, dtype=np.int64)) + 1
         return count, reference(xs[0].size, xs[1].low, xs[2].size)

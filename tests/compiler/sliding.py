@@ -1,4 +1,4 @@
-"""Rows of the primitives whose windows slide, and of the contraction that they need."""
+"""Rows of the primitives whose windows slide, and of what networks over images need besides."""
 
 from __future__ import annotations
 
@@ -116,7 +116,64 @@ MAX_POOL = Row(
     dtypes=NUMBERS,
 )
 
+
+def kernel_gradient(
+    x: tuple[int, ...], w: tuple[int, ...], places: tuple[int, ...], **given: Any
+) -> Case:
+    attrs = convolved(x, w, **given).attrs
+    return Case((x, (x[0], *places, w[-1])), {**attrs, "size": w[:-2]})
+
+
+KERNEL_GRADIENT = Row(
+    [
+        kernel_gradient((2, 9, 3), (3, 3, 5), (7,)),
+        kernel_gradient((1, 9, 1), (4, 1, 17), (3,), stride=2),
+        kernel_gradient((2, 8, 2), (3, 2, 4), (8,), before=1, after=1),
+        kernel_gradient((2, 6, 8, 3), (3, 3, 3, 2), (6, 8), before=1, after=1),
+        kernel_gradient((1, 6, 9, 2), (3, 2, 2, 3), (4, 4), stride=(1, 2)),
+        kernel_gradient((2, 5, 6, 16), (3, 3, 16, 16), (3, 4)),
+        kernel_gradient((1, 4, 4, 4), (2, 3, 2, 6), (3, 2), groups=2),
+        kernel_gradient((1, 5, 5, 5), (3, 3, 1, 5), (5, 5), before=1, after=1, groups=5),
+        kernel_gradient((1, 7, 6, 3), (2, 2, 3, 1), (4, 2), dilation=(3, 4)),
+        kernel_gradient((0, 5, 5, 2), (3, 3, 2, 4), (3, 3)),
+    ],
+    kernel_gradient((4, 12, 13, 16), (3, 3, 16, 20), (12, 13), before=1, after=1),
+)
+DIAGONAL = Row(
+    [
+        Case((shape,), {"first": first, "second": second})
+        for shape, first, second in [
+            ((3, 3), 0, 1),
+            ((1, 1, 17), 0, 1),
+            ((2, 4, 4, 5), 1, 2),
+            ((4, 2, 4, 3), 0, 2),
+            ((0, 0, 2), 0, 1),
+        ]
+    ],
+    Case(((40, 9, 9, 60),), {"first": 1, "second": 2}),
+    dtypes=ALL,
+)
+STANDARDIZE = Row(
+    [
+        Case((shape,), {"axes": axes, "eps": 1e-3})
+        for shape, axes in [
+            ((5,), (0,)),
+            ((4, 17), (0,)),
+            ((4, 17), (1,)),
+            ((3, 4, 5, 2), (0, 1, 2)),
+            ((2, 6, 3), (1, 2)),
+            ((0, 3), (0,)),
+            ((2, 0), (0,)),
+            ((1, 3), (0,)),
+        ]
+    ],
+    Case(((64, 9, 9, 33),), {"axes": (0, 1, 2), "eps": 1e-3}),
+)
+
 SLIDING = {
+    "kernel_gradient": KERNEL_GRADIENT,
+    "diagonal": DIAGONAL,
+    "standardize": STANDARDIZE,
     "tensordot": TENSORDOT,
     "windows": WINDOWS,
     "convolution": CONVOLUTION,

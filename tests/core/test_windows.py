@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pellucid as pe
-from pellucid.core import windows
+from pellucid.core import convolution, windows
 from pellucid.core.tensor import apply
 
 RNG = np.random.default_rng(0)
@@ -57,11 +57,10 @@ def by_loops(x, w, stride, before, after, between, dilation, groups):
 )
 def test_convolution_is_what_its_formula_says(x, w, attrs):
     x, w = RNG.standard_normal(x), RNG.standard_normal(w)
-    names = ("stride", "before", "after", "between", "dilation", "groups")
-    given = dict(zip(names, attrs, strict=True))
-    found = windows.convolution(pe.tensor(x), pe.tensor(w), **given).numpy()
+    given = convolution.Geometry(*attrs)
+    found = convolution.convolution(pe.tensor(x), pe.tensor(w), given).numpy()
     np.testing.assert_allclose(found, by_loops(x, w, *attrs), rtol=1e-12, atol=1e-12)
-    lowered = windows.lowered(pe.tensor(x), pe.tensor(w), **given).numpy()
+    lowered = convolution.lowered(pe.tensor(x), pe.tensor(w), given).numpy()
     np.testing.assert_allclose(lowered, found, rtol=1e-12, atol=1e-12)
 
 
@@ -104,5 +103,5 @@ def test_what_does_not_fit_is_refused(make, message):
 
 def convolve(x, w, dilation=(1, 1), groups=1):
     none = (0, 0)
-    options = {"before": none, "after": none, "between": none}
-    return windows.convolution(x, w, stride=(1, 1), dilation=dilation, groups=groups, **options)
+    geometry = convolution.Geometry((1, 1), none, none, none, dilation, groups)
+    return convolution.convolution(x, w, geometry)
