@@ -411,7 +411,7 @@ class Contraction:
     def _shared_turn(
         self, tile: Tile, rows: list[int], a_here: str, b_here: str, sums: list[str]
     ) -> list[str]:
-        """All steps along the last axis: each scalar is spread once, for every row that meets it."""
+        """All steps along the last axis: a scalar is spread once for every row that meets it."""
         w, axis, roomy = self.w, self.depth[-1], self.right.buffer.has_slack
         columns = [
             memory.load(
