@@ -11,7 +11,7 @@ takes little more than NumPy.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .autodiff import check_grads, grad, jvp, value_and_grad, vjp
+from .autodiff import check_grads, checkpoint, grad, jvp, value_and_grad, vjp
 from .core import Tensor, late, parameter, random, tensor
 from .core.functions import (
     arange,
@@ -105,6 +105,7 @@ _LATER = {
 
 
 late.HOMES["Module.predict"] = ("pellucid.train.predict", "predict")
+late.HOMES["Checkpoint.forward"] = ("pellucid.autodiff", "checkpoint")
 
 
 def __getattr__(name: str) -> Any:

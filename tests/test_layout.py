@@ -20,6 +20,7 @@ LOADED_WHEN_NEEDED = (
     "click",
     "rich",
     "matplotlib",
+    "PIL",
     "torch",
     "jax",
 )

@@ -33,6 +33,7 @@ from .augmentation import Cutout, RandomCrop, RandomFlip, RandomShift
 from .avg_pool import AvgPool1d, AvgPool2d, AvgPool3d, SumPool1d, SumPool2d, SumPool3d
 from .build import LAYERS, ArchitectureError, build
 from .channels import channels_first, channels_last
+from .checkpoint import Checkpoint
 from .conv import Conv1d, Conv2d, Conv3d, conv
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, conv_transpose
 from .described import CannotSaveError

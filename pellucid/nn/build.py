@@ -17,6 +17,7 @@ from pellucid.core.random import random_scope, scope_of
 from .activations import ACTIVATIONS, Activation
 from .augmentation import Cutout, RandomCrop, RandomFlip, RandomShift
 from .avg_pool import AvgPool1d, AvgPool2d, AvgPool3d, SumPool1d, SumPool2d, SumPool3d
+from .checkpoint import Checkpoint
 from .conv import Conv1d, Conv2d, Conv3d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .described import FUNCTIONS
@@ -43,6 +44,7 @@ LAYERS: dict[str, type[Module]] = {
     for c in (
         Sequential,
         Residual,
+        Checkpoint,
         Linear,
         Conv1d,
         Conv2d,

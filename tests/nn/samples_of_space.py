@@ -224,6 +224,14 @@ SPACE: dict[str, list[LayerSample]] = {
         ),
         LayerSample(lambda: nn.Reshape(6), (2, 3), lambda torch, s: lambda x: x.reshape(-1, 6)),
     ],
+    "Checkpoint": [
+        LayerSample(lambda: nn.Checkpoint(nn.Sequential(nn.Linear(3, 4), nn.Tanh())), (3,)),
+        LayerSample(
+            lambda: nn.Checkpoint(nn.Sequential(nn.Linear(5, 5), nn.BatchNorm(5), nn.Dropout())),
+            (5,),
+            training=True,
+        ),
+    ],
     "Residual": [
         LayerSample(lambda: nn.Residual(nn.Tanh()), (5,), lambda torch, s: lambda x: x + x.tanh()),
         LayerSample(lambda: nn.Residual(nn.Linear(3, 2), nn.Linear(3, 2, bias=False)), (3,)),
