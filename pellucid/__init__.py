@@ -11,7 +11,7 @@ takes little more than NumPy.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .autodiff import check_grads, grad, jvp, value_and_grad, vjp
+from .autodiff import check_grads, checkpoint, grad, jvp, value_and_grad, vjp
 from .core import Tensor, late, parameter, random, tensor
 from .core.functions import (
     arange,
@@ -61,15 +61,27 @@ from .core.tensor import (
 )
 
 if TYPE_CHECKING:
-    from . import nn, optim
+    from . import models, nn, optim
     from .compiler import compile, get_threads, set_threads
     from .io import load, save
+    from .nn import (
+        avg_pool,
+        channels_first,
+        channels_last,
+        conv,
+        conv_transpose,
+        convolve,
+        correlate,
+        max_pool,
+        sum_pool,
+    )
     from .train.evaluate import evaluate
     from .train.fit import fit
 
 __version__ = "0.1.0"
 
 _LATER = {
+    "models": ("pellucid.models", None),
     "nn": ("pellucid.nn", None),
     "optim": ("pellucid.optim", None),
     "train": ("pellucid.train", None),
@@ -79,12 +91,22 @@ _LATER = {
     "set_threads": ("pellucid.compiler", "set_threads"),
     "evaluate": ("pellucid.train", "evaluate"),
     "fit": ("pellucid.train", "fit"),
+    "avg_pool": ("pellucid.nn", "avg_pool"),
+    "channels_first": ("pellucid.nn", "channels_first"),
+    "channels_last": ("pellucid.nn", "channels_last"),
+    "conv": ("pellucid.nn", "conv"),
+    "conv_transpose": ("pellucid.nn", "conv_transpose"),
+    "convolve": ("pellucid.nn", "convolve"),
+    "correlate": ("pellucid.nn", "correlate"),
+    "max_pool": ("pellucid.nn", "max_pool"),
+    "sum_pool": ("pellucid.nn", "sum_pool"),
     "load": ("pellucid.io", "load"),
     "save": ("pellucid.io", "save"),
 }
 
 
 late.HOMES["Module.predict"] = ("pellucid.train.predict", "predict")
+late.HOMES["Checkpoint.forward"] = ("pellucid.autodiff", "checkpoint")
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ LOADED_WHEN_NEEDED = (
     "click",
     "rich",
     "matplotlib",
+    "PIL",
     "torch",
     "jax",
 )

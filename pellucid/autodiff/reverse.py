@@ -9,6 +9,8 @@ import numpy as np
 from pellucid.core.node import Node, topological
 from pellucid.core.tensor import Tensor, broadcast_to, tensor
 
+from . import recompute
+
 
 def gradients(
     outputs: Sequence[Tensor], cotangents: Sequence[Tensor], wanted: Sequence[Tensor]
@@ -102,12 +104,24 @@ def _received(
     for node in reversed(order):
         if node not in received or node not in leads_to_target:
             continue
+        if recompute.is_end(node):
+            for source, cotangent in _through_again(node, received[node], leads_to_target):
+                receive(source, cotangent)
+            continue
         for position, source in enumerate(node.inputs):
             if source in leads_to_target:
                 local = _local(node, position, received[node])
                 if local is not None:
                     receive(source, local)
     return received
+
+
+def _through_again(end: Node, upstream: Tensor, wanted: set[Node]) -> list[tuple[Node, Tensor]]:
+    """What a checkpointed piece hands to the values that it is computed from, by a second copy."""
+    output, entries = recompute.again(end, upstream)
+    asked = {source: entry for source, entry in entries.items() if source in wanted}
+    found = _received([output], [upstream], list(asked.values()))
+    return [(source, found[e.node]) for source, e in asked.items() if e.node in found]
 
 
 def _local(node: Node, position: int, upstream: Tensor) -> Tensor | None:

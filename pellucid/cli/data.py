@@ -1,4 +1,4 @@
-"""What a command is given to learn from: digits, a CSV file, an archive, or IDX files."""
+"""What a command is given to learn from: digits, a CSV file, an archive, images, time series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import click
 import numpy as np
 
 from pellucid.io import ModelFileError
-from pellucid.train import datasets, tables
+from pellucid.train import datasets, images, tables
+from pellucid.train.series import is_series, read_series
 from pellucid.train.tables import DataError
 
 DIGITS = "digits"
@@ -26,11 +27,13 @@ class Source:
     """Where rows come from, as the options of a command say it.
 
     Attributes:
-        data: "digits", or the path of a CSV file or an archive.
+        data: "digits", or the path of a CSV file, an archive, a folder of images, a file of
+            CIFAR or of time series.
         target: column (or array of an archive) to predict.
         drop: columns to leave out.
         images: IDX file of inputs.
         labels: IDX file of their classes.
+        size: height and width that images of a folder are brought to.
     """
 
     data: str | None = None
@@ -38,14 +41,17 @@ class Source:
     drop: tuple[str, ...] = ()
     images: str | None = None
     labels: str | None = None
+    size: int | None = None
 
     @property
     def is_table(self) -> bool:
         """Whether it is a file that will be read as CSV."""
-        return self.data not in (None, DIGITS) and not _OTHER.search(str(self.data).lower())
+        if self.data is None or self.data == DIGITS or os.path.isdir(self.data):
+            return False
+        return not _OTHER.search(self.data.lower()) and not is_series(self.data)
 
 
-_OTHER = re.compile(r"\.(npz|gz|safetensors)$|idx\d?(-ubyte)?$|-ubyte$")
+_OTHER = re.compile(r"\.(npz|gz|bin|safetensors)$|idx\d?(-ubyte)?$|-ubyte$")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Rows:
         targets: texts of a CSV column, or numbers; None where there are none.
         features: names of the columns of X, if they have names.
         name: what to call it in messages.
+        channels: whether the last axis of X is known to hold channels.
         test: rows to test on that come with it.
     """
 
@@ -64,6 +71,7 @@ class Rows:
     targets: Any
     features: tuple[str, ...] = ()
     name: str = ""
+    channels: bool = False
     test: Rows | None = field(default=None, repr=False)
 
     def take(self, numbers: np.ndarray) -> Rows:
@@ -130,12 +138,19 @@ def check_output(path: str, *inputs: str | None) -> None:
             raise ModelFileError(f"cannot write {path}: it would replace what is read from it")
 
 
-def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool = False) -> Rows:
+def read(
+    source: Source,
+    *,
+    features: tuple[str, ...] | None = None,
+    shape: tuple[int, ...] | None = None,
+    test: bool = False,
+) -> Rows:
     """The rows of a source.
 
     Args:
         source: where they come from.
         features: names of the columns wanted, by default all.
+        shape: that images of a folder are brought to (height, width, channels).
         test: read the rows to test on, where a source has such.
 
     Raises:
@@ -148,7 +163,16 @@ def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool 
         digits = datasets.load_digits()
         held_out = Rows(digits.X_test, digits.y_test, name="the held-out digits")
         return held_out if test else Rows(digits.X, digits.y, name=DIGITS, test=held_out)
-    kind = Path(source.data).suffix.lower()
+    if os.path.isdir(source.data):
+        return _read_folder(source.data, shape, source.size)
+    kind = Path(source.data.removesuffix(".gz")).suffix.lower()
+    if kind == ".bin":
+        X, y = images.read_cifar(source.data)
+        return Rows(X, y, name=source.data, channels=True)
+    if is_series(source.data):
+        found = read_series(source.data)
+        names = [found.classes[i] for i in found.y.tolist()]
+        return Rows(found.X, names, name=source.data, channels=True)
     if kind == ".npz":
         return _read_archive(source, test)
     if kind == ".npy":
@@ -159,6 +183,22 @@ def read(source: Source, *, features: tuple[str, ...] | None = None, test: bool 
         raise DataError(f"{source.data} looks like an IDX file: give it with --images")
     table = tables.read_csv(source.data, source.target, features, source.drop)
     return Rows(table.X, table.target, table.features, name=source.data)
+
+
+def _read_folder(folder: str, shape: tuple[int, ...] | None, size: int | None) -> Rows:
+    """Images of a folder: of its folders, one for each class; or its own, of no known class."""
+    mode = "L" if shape is not None and shape[2:] == (1,) else "RGB"
+    wanted = size if shape is None or len(shape) != 3 else shape[:2]
+    own = images.files_of(folder)
+    try:
+        if own:
+            X = images.images_of(own, wanted, mode)
+            return Rows(X, None, name=folder, channels=True)
+        found = images.read_images(folder, wanted, mode)
+    except ImportError as error:
+        raise DataError(str(error)) from None
+    names = [found.classes[i] for i in found.y.tolist()]
+    return Rows(found.X, names, name=folder, channels=True)
 
 
 def _read_images(source: Source) -> Rows:

@@ -39,6 +39,6 @@ def evaluate(
         recipe = Recipe.from_extra(extra, model)
         if source.is_table and target is None:
             source = replace(source, target=recipe.target or None)
-        rows = read(source, features=recipe.features or None, test=True)
+        rows = read(source, features=recipe.features or None, shape=recipe.input_shape, test=True)
         figures = score(found, recipe, rows)
     click.echo(json.dumps(figures) if as_json else describe(figures))

@@ -46,7 +46,7 @@ def predict(
             check_output(output, model, data, images, labels)
         found, extra = io.read_model(model)
         recipe = Recipe.from_extra(extra, model)
-        rows = read(source, features=recipe.features or None, test=True)
+        rows = read(source, features=recipe.features or None, shape=recipe.input_shape, test=True)
         columns, answers = _answers(recipe, found.predict(recipe.inputs(rows)), probabilities)
         text = _as_json(columns, answers) if as_json else _as_csv(columns, answers)
         if output is not None:

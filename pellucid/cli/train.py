@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from pellucid.core.random import seed_words
 from pellucid.train import Callback, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
 from pellucid.train.shuffle import split_rows
+from pellucid.train.tables import DataError
 
 from .data import Rows, Source, check_output, data_options, read, source_of
 from .errors import plainly
@@ -80,6 +82,14 @@ class EpochTable(Callback):
 @click.option(
     "--task", type=click.Choice([CLASSES, QUANTITIES]), help="By default seen in the data."
 )
+@click.option("--size", type=click.IntRange(1), help="Bring images of a folder to SIZE x SIZE.")
+@click.option(
+    "--conv",
+    type=Layers(),
+    default="none",
+    show_default=True,
+    help="Features of convolutions over images or series, each followed by pooling: 16,32.",
+)
 @click.option("--layers", type=Layers(), default="128", show_default=True, help="Hidden widths.")
 @click.option(
     "--activation", type=click.Choice(sorted(nn.ACTIVATIONS)), default="relu", show_default=True
@@ -125,6 +135,7 @@ def train(
     test_labels: str | None,
     test_fraction: float,
     task: str | None,
+    size: int | None,
     threads: int | None,
     output: str,
     as_json: bool,
@@ -133,10 +144,12 @@ def train(
     """Train a network on DATA and write it to a model file.
 
     DATA is "digits" (the default: 1,797 handwritten digits that come with
-    scikit-learn), a CSV file with --target COLUMN, or an .npz archive with X and y.
-    IDX files are given with --images and --labels instead.
+    scikit-learn), a CSV file with --target COLUMN, an .npz archive with X and y, a
+    folder with a folder of images for each class, a .bin file of CIFAR-10, or time
+    series as in the UCR archive (.ts, .tsv, .txt). IDX files are given with --images
+    and --labels instead.
     """
-    source = source_of(data, target, drop, images, labels)
+    source = replace(source_of(data, target, drop, images, labels), size=size)
     held_out = _test_source(test, test_images, test_labels, source)
     if source.is_table and target is None:
         raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
@@ -177,7 +190,12 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
     """A model trained on rows."""
     pe.random.set_seed(options["seed"])
     model = network(
-        recipe, options["layers"], nn.ACTIVATIONS[options["activation"]], options["dropout"]
+        recipe,
+        options["layers"],
+        nn.ACTIVATIONS[options["activation"]],
+        options["dropout"],
+        options["conv"],
+        channels=rows.channels,
     )
     patience = options["patience"]
     run = fit(
@@ -198,17 +216,55 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
 
 
 def network(
-    recipe: Recipe, widths: tuple[int, ...], activation: type[nn.Module], dropout: float
+    recipe: Recipe,
+    widths: tuple[int, ...],
+    activation: type[nn.Module],
+    dropout: float,
+    convolutions: tuple[int, ...] = (),
+    *,
+    channels: bool = False,
 ) -> nn.Module:
-    """Dense layers from a recipe's inputs to its outputs."""
-    layers: list[nn.Module] = [nn.Flatten()] if len(recipe.input_shape) > 1 else []
-    wide = int(np.prod(recipe.input_shape))
+    """Convolutions if any are asked for, then dense layers, from a recipe's inputs to its outputs.
+
+    Args:
+        recipe: knows the shape of an input and the number of outputs.
+        widths: units of the hidden dense layers.
+        activation: after each hidden layer.
+        dropout: share of hidden units left out while training.
+        convolutions: features of each convolution.
+        channels: whether the last axis of an input is known to hold channels.
+    """
+    shape = recipe.input_shape
+    layers: list[nn.Module] = []
+    if convolutions:
+        if len(shape) == 1:
+            raise DataError("--conv needs images or time series, the rows here are columns")
+        if not channels and len(shape) == 2:
+            shape = (*shape, 1)
+            layers.append(nn.Reshape(shape))
+        axes = len(shape) - 2
+        if axes >= len(_CONVOLUTIONS):
+            raise DataError(f"--conv needs images or time series, received shape {shape}")
+        conv, pool = _CONVOLUTIONS[axes]
+        for features in convolutions:
+            layers += [conv(shape[-1], features, 3, padding="same"), activation()]
+            layers.append(pool(2, padding="same"))
+            shape = (*(-(-n // 2) for n in shape[:-1]), features)
+    layers += [nn.Flatten()] if len(shape) > 1 else []
+    wide = int(np.prod(shape))
     for width in widths:
         layers += [nn.Linear(wide, width), activation()]
         if dropout:
             layers.append(nn.Dropout(dropout))
         wide = width
     return nn.Sequential(*layers, nn.Linear(wide, recipe.outputs))
+
+
+_CONVOLUTIONS: tuple[tuple[Any, Any], ...] = (
+    (nn.Conv1d, nn.MaxPool1d),
+    (nn.Conv2d, nn.MaxPool2d),
+    (nn.Conv3d, nn.MaxPool3d),
+)
 
 
 def _test_source(
@@ -229,7 +285,8 @@ def _split(
 ) -> tuple[Rows, Rows | None]:
     """Rows to train on and rows to test on."""
     if held_out is not None:
-        return rows, read(held_out, features=rows.features or None, test=True)
+        shape = rows.X.shape[1:]
+        return rows, read(held_out, features=rows.features or None, shape=shape, test=True)
     if rows.test is not None or fraction == 0:
         return rows, rows.test
     if math.isnan(fraction):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from . import memory
 from .ir import Writer, element, literal, splat, vector
 from .kernels import Kernel, Plan, Store, made_in
 from .vector import EMIT
-from .views import Buffer, View
+from .views import Buffer, View, split
 
 LINE = 64
 """Bytes of a cache line, on nearly every processor."""
@@ -41,11 +42,6 @@ class Position:
     """Offsets of the rows that the loops stand in, known before the innermost loop."""
 
 
-def domain_strides(view: View, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides along the axes that have more than one element."""
-    return tuple(s for s, n in zip(view.strides, shape, strict=True) if n != 1)
-
-
 class Body:
     """Writes a kernel's nodes; knows the pointers of its buffers.
 
@@ -69,6 +65,7 @@ class Body:
         self.kernel = kernel
         self.lengths = lengths
         self.axes = axes
+        self.loops = {s: tuple(lengths[a] for a in own) for s, own in axes.items()}
         self.rank = len(lengths)
         self.merged: list[int] = []
         self.pointers: dict[Buffer, str] = {}
@@ -77,20 +74,24 @@ class Body:
     # -- addresses ----------------------------------------------------------
 
     def base(self, buffer: Buffer) -> str:
-        """The pointer to a buffer, loaded at the kernel's start."""
+        """The pointer to a buffer, an argument of the kernel's function."""
         if buffer not in self.pointers:
-            name = f"%b{buffer.slot}"
-            self.pointers[buffer] = name
+            self.pointers[buffer] = f"%b{len(self.pointers)}"
         return self.pointers[buffer]
 
     def cursor(self, view: View, section: str) -> Cursor:
         """The strides of a view along the loops."""
+        return Cursor(view.buffer, view.offset, self._strides(view, section))
+
+    def _strides(self, view: View, section: str) -> tuple[int, ...]:
         strides = [0] * self.rank
-        own = domain_strides(view, view.shape)
-        if own:
+        view = view.squeezed()
+        if view.shape:
+            own = split(view.shape, view.strides, self.loops[section])
+            assert own is not None, (view, section, self.loops)
             for axis, stride in zip(self.axes[section], own, strict=True):
                 strides[axis] = stride
-        return Cursor(view.buffer, view.offset, self._along_loops(strides))
+        return self._along_loops(strides)
 
     def merge(self, axis: int) -> None:
         """Make loops `axis` and `axis + 1` one; every cursor runs on evenly through both."""
@@ -130,11 +131,9 @@ class Body:
 
     def iota_cursor(self, node: Node, section: str) -> Cursor:
         """Counts along one axis."""
-        axis, kept = node.attr("axis"), [a for a, n in enumerate(node.shape) if n != 1]
-        strides = [0] * self.rank
-        if axis in kept:
-            strides[self.axes[section][kept.index(axis)]] = 1
-        return Cursor(None, 0, self._along_loops(strides))
+        strides = tuple(int(a == node.attr("axis")) for a in range(len(node.shape)))
+        counts = Buffer("literal", node.shape, node.dtype, strides).whole()
+        return Cursor(None, 0, self._strides(counts, section))
 
     def gather_cursors(self, node: Node, section: str) -> tuple[Cursor, Cursor]:
         """The index, and the table from the row that it names."""
@@ -197,14 +196,14 @@ class Body:
         pointer = memory.address(self.w, dtype, self.base(cursor.buffer), self.offset(cursor, at))
         return memory.load(self.w, dtype, pointer, stride, at.valid, cursor.buffer.has_slack)
 
-    def write_section(self, section: str, at: Position, wanted: View | None = None) -> str:
+    def write_section(self, section: str, at: Position, wanted: Sequence[View] = ()) -> list[str]:
         """All nodes and stores of a section at a position.
 
-        Returns the value of the view `wanted`, read before anything is stored.
+        Returns the values of the views `wanted`, read before anything is stored.
         """
         loaded: dict[tuple[Cursor, np.dtype], str] = {}
         for node in self.kernel.nodes:
-            if node is not self.kernel.root and self.kernel.section(node) == section:
+            if node not in self.kernel.roots and self.kernel.section(node) == section:
                 self.values[node] = self._node(node, section, at, loaded)
         values = [
             None if s.source is None else self._operand(s.source, section, at, loaded)
@@ -212,7 +211,7 @@ class Body:
             if self.kernel.store_section(s) == section
         ]
         stores = [s for s in self.kernel.stores if self.kernel.store_section(s) == section]
-        found = "" if wanted is None else self._operand(wanted, section, at, loaded)
+        found = [self._operand(view, section, at, loaded) for view in wanted]
         for store, value in zip(stores, values, strict=True):
             self.write_store(store, section, value, at)
         return found

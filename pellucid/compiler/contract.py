@@ -1,27 +1,31 @@
 """The contraction kernel, written as LLVM IR.
 
-A tile of accumulators stays in registers while the kernel walks along the
-contracted axis: at each step it loads vectors of the right operand along the
-columns, spreads one scalar of the left operand per row, and multiplies and adds.
-The left operand is addressed with strides and never copied. Each element adds
-its terms in ascending order, so tiles, threads and vector width change no bit.
+A tile of accumulators stays in registers while the kernel walks along the contracted
+axes: at each step it loads vectors of the right operand along the columns, spreads one
+scalar of the left operand per row, and multiplies and adds. The left operand is
+addressed with strides and never copied: over overlapping windows the same kernel is a
+convolution. Each element adds its terms in ascending order, so tiles, blocks, threads
+and vector width change no bit.
 
-What follows the product at the same position (bias, activation, an optimizer's
-update) is applied to the tile before it is stored.
+What follows the product at the same position (bias, activation, an optimizer's update)
+is applied to the tile before it is stored.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from pellucid.core.storage import LANES
 
 from . import memory
-from .body import Body, Position
+from .body import LINE, Body, Position
 from .ir import Writer, element, vector
 from .kernels import Kernel, Plan
 from .nest import share
-from .tiles import choose
+from .tiles import Axis, choose, depth_of, shared_axes
 from .views import View
 
 UNROLLED_EPILOGUE = 96
@@ -29,7 +33,38 @@ UNROLLED_EPILOGUE = 96
 longer ones loop over a copy of the tile in fast memory."""
 
 SHORT_DEPTH = 8
-"""Contracted lengths up to which the walk is written without a loop."""
+"""Contracted length up to which the walk is written without a loop. Not for the inside of a
+longer one: neighbouring windows share elements, which would be kept in too many registers."""
+
+ASKED_FROM, FAR = 16, 1 << 15
+"""Contracted length from which it pays to ask for what follows the product, and elements from
+which a buffer may lie far away."""
+
+MOST_SHARED = 8
+"""Terms for which a spread scalar may serve."""
+
+Index = str | int
+
+
+class Tile(NamedTuple):
+    """Where a tile stands, and how large it is.
+
+    Attributes:
+        batch: an index per shared axis.
+        rows: an index per row axis; the tile begins there and runs on in row-major order.
+        flat: the number of its first row.
+        left: its first column.
+        height, width: rows, and vectors of columns.
+        valid: lanes that count, per vector.
+    """
+
+    batch: list[Index]
+    rows: list[Index]
+    flat: Index
+    left: Index
+    height: int
+    width: int
+    valid: list[int]
 
 
 class Contraction:
@@ -40,52 +75,114 @@ class Contraction:
         assert root is not None
         self.w, self.plan, self.kernel, self.shared = w, plan, kernel, shared
         self.root, self.dtype = root, root.dtype
-        self.batch = root.shape[:-2]
-        self.rows, self.columns = root.shape[-2:]
-        self.depth = root.inputs[0].shape[-1]
         self.left: View = plan.operand(root, 0)
         self.right: View = plan.operand(root, 1)
-        loops = [*self.batch, self.rows, self.columns]
+        self.depth = depth_of(root, self.left, self.right)
+        self.columns = root.shape[-1]
+        batch, rows = shared_axes(root), len(root.shape) - 1
+        self.batch = [
+            Axis(n, a, b)
+            for n, a, b in zip(
+                root.shape[:batch], self.left.strides, self.right.strides, strict=False
+            )
+            if n != 1
+        ]
+        self.rows = [
+            (n, a)
+            for n, a in zip(root.shape[batch:rows], self.left.strides[batch:], strict=False)
+            if n != 1
+        ] or [(1, 0)]
+        lengths = [axis.length for axis in self.batch] + [n for n, _ in self.rows]
+        loops = [*lengths, self.columns]
         kept = [a for a, n in enumerate(loops) if n != 1]
         self.body = Body(w, plan, kernel, loops, {"outer": kept})
-        self.tiling = choose(self.rows, self.columns, self.depth, registers)
+        self._merge_rows()
+        total = math.prod(axis.length for axis in self.depth)
+        self.is_short = total <= SHORT_DEPTH
+        self.shared_terms = self._shared_terms()
+        self.tiling = choose(
+            [n for n, _ in self.rows], self.columns, total, registers, self.shared_terms
+        )
         self.kind = vector(self.dtype)
-        self.pitch = (self.columns + LANES - 1) // LANES * LANES
+
+    def _merge_rows(self) -> None:
+        """Row axes that run on evenly become one, for all buffers at once."""
+        first = len(self.batch)
+        for i in range(len(self.rows) - 2, -1, -1):
+            (n, outer), (m, inner) = self.rows[i : i + 2]
+            axis = first + i
+            even = all(c.strides[axis] == c.strides[axis + 1] * m for c in self.body.cursors())
+            if outer == inner * m and even:
+                self.body.merge(axis)
+                self.rows[i : i + 2] = [(n * m, inner)]
+
+    def _shared_terms(self) -> int:
+        """Terms along the last contracted axis if neighbouring rows see the same elements there."""
+        axis, stride = self.depth[-1], self.rows[-1][1]
+        few = 1 < axis.length <= MOST_SHARED and self.columns <= LANES and not self.is_short
+        return axis.length if few and 0 < stride == axis.left else 1
 
     def write(self) -> None:
         """The whole kernel: this worker's tiles, one after the other."""
         if 0 in self.root.shape:
             return
-        t = self.tiling
-        total = math.prod(self.batch) * t.row_tiles * t.column_tiles
+        w, t = self.w, self.tiling
+        total = math.prod(axis.length for axis in self.batch) * t.outer * t.row_tiles
+        total *= t.column_tiles
         self.looped = len(self.kernel.nodes) * t.rows * t.vectors > UNROLLED_EPILOGUE
         if self.looped:
             size = t.rows * t.vectors * LANES
-            self.w.line(f"%tile = alloca [{size} x {element(self.dtype)}], align 64")
+            w.line(f"%tile = alloca [{size} x {element(self.dtype)}], align 64")
+        if self.kernel.blocks:
+            self._in_blocks(total)
+            return
+
+        def act(tile: Tile) -> None:
+            self._ask_ahead(tile)
+            sums = ["zeroinitializer"] * (tile.height * tile.width)
+            self._finish_all(tile, self._along(tile, sums, 0, None))
+
+        self._each(total, act)
+
+    # -- which tiles --------------------------------------------------------
+
+    def _each(self, total: int, act: Callable[[Tile], None]) -> None:
+        """Every tile of this worker's share."""
         if total == 1:
-            self._tile(
-                [0] * len(self.batch),
-                0,
-                0,
-                t.last_rows or t.rows,
-                t.last_vectors or t.vectors,
-                last_column=True,
-            )
+            t = self.tiling
+            height, width = t.last_rows or t.rows, t.last_vectors or t.vectors
+            rows: list[Index] = [0] * len(self.rows)
+            first = self.w.let("icmp eq i64 %worker, 0") if self.shared else ""
+            with self.w.when(first) if self.shared else contextlib.nullcontext():
+                self._at_edge([0] * len(self.batch), rows, 0, 0, height, width, True, act)
             return
         start, stop = share(self.w, total) if self.shared else ("0", str(total))
         with self.w.loop(start, stop) as loop:
-            self._numbered(loop.index)
+            self._numbered(loop.index, act)
 
-    def _numbered(self, number: str) -> None:
-        """The tile of that number: batch, then columns, then rows."""
+    def _numbered(self, number: str, act: Callable[[Tile], None]) -> None:
+        """The tile of that number, counted along the rows of one place, then columns, then on."""
         w, t = self.w, self.tiling
+        lengths = [n for n, _ in self.rows]
         row, rest = self._split(number, t.row_tiles)
-        column, rest = self._split(rest, t.column_tiles)
-        batch: list[str | int] = []
-        for length in reversed(self.batch):
+        outer: list[Index] = []
+        for length in reversed(lengths[1 : t.axis]):
             index, rest = self._split(rest, length)
+            outer.insert(0, index)
+        column, rest = self._split(rest, t.column_tiles)
+        if t.axis:
+            index, rest = self._split(rest, lengths[0])
+            outer.insert(0, index)
+        batch: list[Index] = []
+        for axis in reversed(self.batch):
+            index, rest = self._split(rest, axis.length)
             batch.insert(0, index)
-        top = self.body.times(row, t.rows)
+        top = self.body.times(row, t.rows // t.inner)
+        rows = [*outer, top, *([0] * (len(lengths) - t.axis - 1))]
+        flat: Index = 0
+        for index, length in zip([*outer, top], lengths, strict=False):
+            flat = self.body.plus(self.body.times(flat, length), index)
+        flat = self.body.times(flat, t.inner)
         left = self.body.times(column, t.vectors * LANES)
         heights = [(t.rows, t.row_tiles - (t.last_rows > 0)), (t.last_rows, 1)]
         widths = [(t.vectors, t.column_tiles - (t.last_vectors > 0)), (t.last_vectors, 1)]
@@ -96,25 +193,22 @@ class Contraction:
             if height and width and n and m
         ]
         for height, width, at_bottom, at_right in cases:
+            last_column = bool(at_right) or not t.last_vectors
             if len(cases) == 1:
-                self._tile(batch, top, left, height, width, self._is_last_column(at_right))
+                self._at_edge(batch, rows, flat, left, height, width, last_column, act)
                 break
             fits = "true"
-            for index, count, last, here in (
+            for place, count, last, here in (
                 (row, t.row_tiles, t.last_rows, at_bottom),
                 (column, t.column_tiles, t.last_vectors, at_right),
             ):
-                if last and not isinstance(index, int):
-                    test = w.let(f"icmp {'eq' if here else 'ne'} i64 {index}, {count - 1}")
+                if last and not isinstance(place, int):
+                    test = w.let(f"icmp {'eq' if here else 'ne'} i64 {place}, {count - 1}")
                     fits = test if fits == "true" else w.let(f"and i1 {fits}, {test}")
             with w.when(fits):
-                self._tile(batch, top, left, height, width, self._is_last_column(at_right))
+                self._at_edge(batch, rows, flat, left, height, width, last_column, act)
 
-    def _is_last_column(self, at_right: int) -> bool:
-        """The tile may stand at the right edge, where lanes can be missing."""
-        return bool(at_right) or not self.tiling.last_vectors
-
-    def _split(self, number: str | int, length: int) -> tuple[str | int, str | int]:
+    def _split(self, number: Index, length: int) -> tuple[Index, Index]:
         if length == 1:
             return 0, number
         if isinstance(number, int):
@@ -124,32 +218,34 @@ class Contraction:
             self.w.let(f"udiv i64 {number}, {length}"),
         )
 
-    # -- one tile -----------------------------------------------------------
-
-    def _tile(
+    def _at_edge(
         self,
-        batch: list[str | int],
-        top: str | int,
-        left: str | int,
+        batch: list[Index],
+        rows: list[Index],
+        flat: Index,
+        left: Index,
         height: int,
         width: int,
         last_column: bool,
+        act: Callable[[Tile], None],
     ) -> None:
-        tail = self.columns % LANES if last_column else 0
-        if tail and isinstance(left, str) and self.tiling.column_tiles > 1:
-            # The same tile serves full columns and the last: only padding may be touched.
-            if not self._may_run_over():
-                with self.w.when(self._is_at_edge(left, width)):
-                    self._tile_of(batch, top, left, height, width, tail)
-                with self.w.when(self._is_at_edge(left, width, negate=True)):
-                    self._tile_of(batch, top, left, height, width, 0)
-                return
-            tail = 0
-        self._tile_of(batch, top, left, height, width, tail)
+        """The tile; twice where the same one serves full columns and the last, partial ones."""
 
-    def _is_at_edge(self, left: str, width: int, negate: bool = False) -> str:
-        edge = self.columns - width * LANES
-        return self.w.let(f"icmp {'sle' if negate else 'sgt'} i64 {left}, {edge}")
+        def tile(tail: int) -> Tile:
+            valid = [LANES] * width
+            valid[-1] = tail or LANES
+            return Tile(batch, rows, flat, left, height, width, valid)
+
+        tail = self.columns % LANES if last_column else 0
+        if not (tail and isinstance(left, str) and self.tiling.column_tiles > 1):
+            act(tile(tail))
+        elif self._may_run_over():  # only padding is touched
+            act(tile(0))
+        else:
+            edge = self.columns - width * LANES
+            for test, count in (("sgt", tail), ("sle", 0)):
+                with self.w.when(self.w.let(f"icmp {test} i64 {left}, {edge}")):
+                    act(tile(count))
 
     def _may_run_over(self) -> bool:
         loads = all(
@@ -160,114 +256,240 @@ class Contraction:
         gathers = any(n.name == "gather" for n in self.kernel.nodes)
         return loads and stores and self.right.buffer.has_slack and not gathers
 
-    def _tile_of(
-        self,
-        batch: list[str | int],
-        top: str | int,
-        left: str | int,
-        height: int,
-        width: int,
-        tail: int,
-    ) -> None:
-        valid = [LANES] * width
-        if tail:
-            valid[-1] = tail
-        sums = self._walk(batch, top, left, height, width, valid)
-        positions = [(m, v) for m in range(height) for v in range(width)]
+    # -- what follows the product -------------------------------------------
+
+    def _finish_all(self, tile: Tile, sums: list[str]) -> None:
+        """What follows the product, for every vector of the tile."""
+        w, width = self.w, tile.width
         if not self.looped:
-            for (m, v), value in zip(positions, sums, strict=True):
-                self._finish(batch, top, left, m, v, valid[v], value)
+            for i, value in enumerate(sums):
+                self._finish(tile, i // width, i % width, value)
             return
-        w = self.w
-        for (m, v), value in zip(positions, sums, strict=True):
-            at = memory.address(w, self.dtype, "%tile", (m * width + v) * LANES)
+        for i, value in enumerate(sums):
+            at = memory.address(w, self.dtype, "%tile", i * LANES)
             w.line(f"store {self.kind} {value}, ptr {at}, align 64")
-        with w.loop("0", str(height)) as loop:
+        with w.loop("0", str(tile.height)) as loop:
             first = self.body.times(loop.index, width * LANES)
             for v in range(width):
                 at = memory.address(w, self.dtype, "%tile", self.body.plus(first, v * LANES))
                 value = w.let(f"load {self.kind}, ptr {at}, align 64")
-                self._finish(batch, top, left, loop.index, v, valid[v], value)
+                self._finish(tile, loop.index, v, value)
 
-    def _finish(
-        self,
-        batch: list[str | int],
-        top: str | int,
-        left: str | int,
-        m: str | int,
-        v: int,
-        valid: int,
-        value: str,
-    ) -> None:
-        """What follows the product, for one vector of it."""
-        body = self.body
+    def _finish(self, tile: Tile, m: Index, v: int, value: str) -> None:
+        body, t = self.body, self.tiling
         body.values[self.root] = value
-        indices = [*batch, body.plus(top, m), body.plus(left, v * LANES)]
-        body.write_section("outer", Position(indices, valid))
+        within: list[Index] = []
+        for length, _ in reversed(self.rows[t.axis + 1 :]):
+            index, m = self._split(m, length)
+            within.insert(0, index)
+        rows = [*tile.rows[: t.axis], body.plus(tile.rows[t.axis], m), *within]
+        indices = [*tile.batch, *rows, body.plus(tile.left, v * LANES)]
+        body.write_section("outer", Position(indices, tile.valid[v]))
 
-    def _walk(
-        self,
-        batch: list[str | int],
-        top: str | int,
-        left: str | int,
-        height: int,
-        width: int,
-        valid: list[int],
-    ) -> list[str]:
-        """Along the contracted axis; the accumulators, row by row."""
+    def _ask_ahead(self, tile: Tile) -> None:
+        """Ask for what the tile's end will read and write, to have it there after the walk."""
         w, body = self.w, self.body
-        a, b = self.left, self.right
-        a_row, a_step = a.strides[-2:]
-        b_step = b.strides[-2]
-        a_at: str | int = body.plus(a.offset, body.times(top, a_row))
-        b_at: str | int = body.plus(b.offset, left)
-        for index, a_stride, b_stride in zip(batch, a.strides, b.strides, strict=False):
-            if a_stride:
-                a_at = body.plus(a_at, body.times(index, a_stride))
-            if b_stride:
-                b_at = body.plus(b_at, body.times(index, b_stride))
-        a_start = memory.address(w, self.dtype, body.base(a.buffer), a_at)
-        b_start = memory.address(w, self.dtype, body.base(b.buffer), b_at)
+        if math.prod(axis.length for axis in self.depth) < ASKED_FROM:
+            return
+        written = {
+            body.cursor(s.target, "outer") for s in self.kernel.stores if s.target.buffer.has_slack
+        }
+        first = len(self.batch)
+        for cursor in body.cursors():
+            if cursor.buffer is None or cursor.strides[-1] != 1:
+                continue
+            if not any(cursor.strides[first:-1]) or self.columns < LANES:
+                continue
+            if math.prod(cursor.buffer.shape) < FAR:
+                continue
+            size = cursor.buffer.dtype.itemsize
+            w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            at = body.offset(cursor, Position([*tile.batch, *tile.rows, tile.left]))
+            start = memory.address(w, cursor.buffer.dtype, body.base(cursor.buffer), at)
+            strides = cursor.strides[first + self.tiling.axis : -1]
+            for m in range(tile.height):
+                row = self._displacement(m, strides)
+                for lane in range(0, tile.width * LANES, LINE // size):
+                    place = memory.address(w, cursor.buffer.dtype, start, row + lane)
+                    write = int(cursor in written)
+                    w.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
 
-        def turn(a_here: str, b_here: str, sums: list[str]) -> list[str]:
-            columns = [
-                memory.load(
-                    w,
-                    self.dtype,
-                    memory.address(w, self.dtype, b_here, v * LANES),
-                    1,
-                    valid[v],
-                    b.buffer.has_slack,
-                )
-                for v in range(width)
-            ]
-            following = []
-            for m in range(height):
-                at = memory.address(w, self.dtype, a_here, m * a_row)
-                scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
-                for v in range(width):
-                    following.append(w.fma(self.dtype, scalar, columns[v], sums[m * width + v]))
-            return following
+    # -- the walk -----------------------------------------------------------
 
-        sums = ["zeroinitializer"] * (height * width)
-        if self.depth <= SHORT_DEPTH:
-            for k in range(self.depth):
-                a_here = memory.address(w, self.dtype, a_start, k * a_step)
-                b_here = memory.address(w, self.dtype, b_start, k * b_step)
-                sums = turn(a_here, b_here, sums)
+    def _displacement(self, m: int, strides: Sequence[int]) -> int:
+        """From the tile's first row to another, by the strides from the cut axis on."""
+        offset = 0
+        for (length, _), stride in zip(
+            self.rows[: self.tiling.axis : -1], strides[:0:-1], strict=True
+        ):
+            offset += m % length * stride
+            m //= length
+        return offset + m * strides[0]
+
+    def _along(self, tile: Tile, sums: list[str], first: Index, steps: str | None) -> list[str]:
+        """Add the products along the contracted axes, or along part of the first of them.
+
+        Args:
+            tile: where.
+            sums: the accumulators so far.
+            first: where to begin along the first axis.
+            steps: how many of its elements to take; all by default.
+        """
+        body, a, b = self.body, self.left, self.right
+        a_at: Index = a.offset
+        b_at: Index = body.plus(b.offset, tile.left)
+        for (_, stride), index in zip(self.rows, tile.rows, strict=True):
+            a_at = body.plus(a_at, body.times(index, stride)) if stride else a_at
+        for axis, index in zip(self.batch, tile.batch, strict=True):
+            a_at = body.plus(a_at, body.times(index, axis.left)) if axis.left else a_at
+            b_at = body.plus(b_at, body.times(index, axis.right)) if axis.right else b_at
+        a_at = body.plus(a_at, body.times(first, self.depth[0].left))
+        b_at = body.plus(b_at, body.times(first, self.depth[0].right))
+        a_start = memory.address(self.w, self.dtype, body.base(a.buffer), a_at)
+        b_start = memory.address(self.w, self.dtype, body.base(b.buffer), b_at)
+        strides = [stride for _, stride in self.rows[self.tiling.axis :]]
+        rows = [self._displacement(m, strides) for m in range(tile.height)]
+        return self._nested(self.depth, tile, rows, a_start, b_start, sums, steps)
+
+    def _nested(
+        self,
+        axes: list[Axis],
+        tile: Tile,
+        rows: list[int],
+        a_here: str,
+        b_here: str,
+        sums: list[str],
+        steps: str | None = None,
+    ) -> list[str]:
+        """Loops over the contracted axes, the short inside written out."""
+        w = self.w
+        if not axes:
+            return self._turn(tile, rows, a_here, b_here, sums)
+        if len(axes) == 1 and self.shared_terms > 1 and steps is None:
+            return self._shared_turn(tile, rows, a_here, b_here, sums)
+        axis, rest = axes[0], axes[1:]
+        if steps is None and self.is_short:
+            for k in range(axis.length):
+                a_next = memory.address(w, self.dtype, a_here, k * axis.left)
+                b_next = memory.address(w, self.dtype, b_here, k * axis.right)
+                sums = self._nested(rest, tile, rows, a_next, b_next, sums)
             return sums
-        carried = [("ptr", a_start), ("ptr", b_start)] + [(self.kind, s) for s in sums]
-        with w.loop("0", str(self.depth), carried=carried) as loop:
-            a_here, b_here, *running = loop.values
-            loop.following = [
-                "",
-                "",
-                *turn(a_here, b_here, running),
-            ]
-            loop.following[0] = w.let(
-                f"getelementptr {element(self.dtype)}, ptr {a_here}, i64 {a_step}"
-            )
-            loop.following[1] = w.let(
-                f"getelementptr {element(self.dtype)}, ptr {b_here}, i64 {b_step}"
-            )
+        carried = [("ptr", a_here), ("ptr", b_here)] + [(self.kind, s) for s in sums]
+        with w.loop("0", steps or str(axis.length), carried=carried) as loop:
+            a_now, b_now, *running = loop.values
+            running = self._nested(rest, tile, rows, a_now, b_now, running)
+            kind = element(self.dtype)
+            a_next = w.let(f"getelementptr {kind}, ptr {a_now}, i64 {axis.left}")
+            b_next = w.let(f"getelementptr {kind}, ptr {b_now}, i64 {axis.right}")
+            loop.following = [a_next, b_next, *running]
         return loop.values[2:]
+
+    def _turn(
+        self, tile: Tile, rows: list[int], a_here: str, b_here: str, sums: list[str]
+    ) -> list[str]:
+        """One step along the depth: every row's scalar times every vector of columns."""
+        w, roomy = self.w, self.right.buffer.has_slack
+        columns = [
+            memory.load(
+                w,
+                self.dtype,
+                memory.address(w, self.dtype, b_here, v * LANES),
+                1,
+                tile.valid[v],
+                roomy,
+            )
+            for v in range(tile.width)
+        ]
+        following = []
+        for m, offset in enumerate(rows):
+            at = memory.address(w, self.dtype, a_here, offset)
+            scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
+            for v in range(tile.width):
+                following.append(w.fma(self.dtype, scalar, columns[v], sums[m * tile.width + v]))
+        return following
+
+    def _shared_turn(
+        self, tile: Tile, rows: list[int], a_here: str, b_here: str, sums: list[str]
+    ) -> list[str]:
+        """All steps along the last axis: a scalar is spread once for every row that meets it."""
+        w, axis, roomy = self.w, self.depth[-1], self.right.buffer.has_slack
+        columns = [
+            memory.load(
+                w,
+                self.dtype,
+                memory.address(w, self.dtype, b_here, k * axis.right),
+                1,
+                tile.valid[0],
+                roomy,
+            )
+            for k in range(axis.length)
+        ]
+        meets: dict[int, list[tuple[int, int]]] = {}
+        for m, offset in enumerate(rows):
+            for k in range(axis.length):
+                meets.setdefault(offset + k * axis.left, []).append((m, k))
+        following = list(sums)
+        for offset in sorted(meets):  # a row meets its terms in ascending order
+            at = memory.address(w, self.dtype, a_here, offset)
+            scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
+            for m, k in meets[offset]:
+                following[m] = w.fma(self.dtype, scalar, columns[k], following[m])
+        return following
+
+    # -- in blocks ----------------------------------------------------------
+
+    def _in_blocks(self, total: int) -> None:
+        """All tiles along one block of the depth, then along the next: the block stays close by.
+
+        Between blocks the accumulators wait in memory.
+        """
+        w, length = self.w, self.depth[0].length
+        blocks = self.kernel.blocks
+        start, stop = share(w, total) if self.shared else ("0", str(total))
+        with w.loop("0", str(blocks)) as block:
+            first, last = (
+                w.let(f"udiv i64 {w.let(f'mul i64 {n}, {length}')}, {blocks}")
+                for n in (block.index, w.let(f"add i64 {block.index}, 1"))
+            )
+            steps = w.let(f"sub i64 {last}, {first}")
+            fresh = w.let(f"icmp eq i64 {block.index}, 0")
+
+            def add(tile: Tile) -> None:
+                places = self._waiting(tile)
+                sums = []
+                for place in places:
+                    value = w.let(f"load {self.kind}, ptr {place}, align 4")
+                    empty = f"{self.kind} zeroinitializer"
+                    sums.append(w.let(f"select i1 {fresh}, {empty}, {self.kind} {value}"))
+                for place, value in zip(places, self._along(tile, sums, first, steps), strict=True):
+                    w.line(f"store {self.kind} {value}, ptr {place}, align 4")
+
+            with w.loop(start, stop) as loop:
+                self._numbered(loop.index, add)
+
+        def finish(tile: Tile) -> None:
+            values = [
+                w.let(f"load {self.kind}, ptr {place}, align 4") for place in self._waiting(tile)
+            ]
+            self._finish_all(tile, values)
+
+        with w.loop(start, stop) as loop:
+            self._numbered(loop.index, finish)
+
+    def _waiting(self, tile: Tile) -> list[str]:
+        """Where the accumulators of a tile wait."""
+        assert self.kernel.scratch is not None
+        base = self.body.base(self.kernel.scratch)
+        pitch = self.kernel.scratch.strides[0]
+        rows = math.prod(length for length, _ in self.rows)
+        place: Index = 0
+        for axis, index in zip(self.batch, tile.batch, strict=True):
+            place = self.body.plus(self.body.times(place, axis.length), index)
+        flat = self.body.plus(self.body.times(place, rows), tile.flat)
+        at = self.body.plus(self.body.times(flat, pitch), tile.left)
+        first = memory.address(self.w, self.dtype, base, at)
+        return [
+            memory.address(self.w, self.dtype, first, m * pitch + v * LANES)
+            for m in range(tile.height)
+            for v in range(tile.width)
+        ]

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 
 from .kernels import Kernel, Plan, Store, made_in
-from .views import Buffer
+from .views import Buffer, refines
 
 SMALL_EPILOGUE = 4
 """A reduction along the lanes leaves one number per row; what follows is fused only if
@@ -35,8 +35,36 @@ def fuse(plan: Plan) -> Plan:
             )
             if consumer is not None:
                 position[consumer] = position[current]
+    join_siblings(plan)
     settle(plan)
     return plan
+
+
+def join_siblings(plan: Plan) -> None:
+    """Reductions of the same loops that read the same values read them once."""
+    done: list[Kernel] = []
+    for kernel in list(plan.kernels):
+        joined = kernel
+        for other in list(done):
+            if _are_siblings(plan, other, joined):
+                found = merge(plan, other, joined, siblings=True)
+                if found is not None:
+                    done.remove(other)
+                    joined = found
+        if joined.kind == "reduce":
+            done.append(joined)
+
+
+def _are_siblings(plan: Plan, a: Kernel, b: Kernel) -> bool:
+    if a.kind != "reduce" or b.kind != "reduce" or a.reduces_lanes or b.reduces_lanes:
+        return False
+    if a.domain != b.domain or a.reduced_axes != b.reduced_axes:
+        return False
+    large = math.prod(a.domain)
+    seen = [
+        {r.view.buffer for r in plan.reads(k) if math.prod(r.view.shape) == large} for k in (a, b)
+    ]
+    return bool(seen[0] & seen[1])
 
 
 def link(plan: Plan) -> None:
@@ -59,6 +87,8 @@ def link(plan: Plan) -> None:
 
     for buffer, sources in writers.items():
         for reader in readers[buffer]:
+            if buffer.role != "cell" and reader in sources:
+                continue  # it computes the value itself
             for writer in sources:
                 if buffer.role == "cell":
                     precede(reader, writer)
@@ -71,19 +101,33 @@ def link(plan: Plan) -> None:
                         precede(first, later)
 
 
-def merge(plan: Plan, producer: Kernel, consumer: Kernel) -> Kernel | None:
-    """The two as one kernel, if their loops agree and nothing stands between them."""
-    if not _loops_agree(producer, consumer):
+def merge(
+    plan: Plan, producer: Kernel, consumer: Kernel, *, siblings: bool = False
+) -> Kernel | None:
+    """The two as one kernel, if their loops agree and nothing stands between them.
+
+    Args:
+        plan: changed where they merge.
+        producer, consumer: two kernels; the second does not come before the first.
+        siblings: they are reductions over the same axes, and neither needs the other.
+    """
+    if not siblings and not _loops_agree(producer, consumer):
         return None
-    leader = producer if producer.root is not None else consumer
+    leader = producer if producer.roots else consumer
+    if not leader.roots and len(producer.domain) > len(consumer.domain):
+        leader = producer  # the finer loops
     result = Kernel(
         leader.kind,
         leader.domain,
         producer.nodes + consumer.nodes,
-        leader.root,
+        producer.roots + consumer.roots if siblings else leader.roots,
         producer.stores + consumer.stores,
     )
-    if not _is_legal(plan, result) or _is_reached_otherwise(plan, producer, consumer):
+    if siblings and consumer in plan.after[producer]:
+        return None
+    if not is_legal(plan, result) or _is_reached_otherwise(plan, producer, consumer):
+        return None
+    if siblings and _is_reached_otherwise(plan, consumer, producer):
         return None
     old = {producer, consumer}
     plan.before[result] = (plan.before[producer] | plan.before[consumer]) - old
@@ -99,20 +143,29 @@ def merge(plan: Plan, producer: Kernel, consumer: Kernel) -> Kernel | None:
     return result
 
 
+def follows(producer: Kernel, consumer: Kernel) -> bool:
+    """The consumer's loops pass through the producer's value."""
+    return _loops_agree(producer, consumer) and (
+        bool(consumer.roots) or len(producer.domain) <= len(consumer.domain)
+    )
+
+
 def _loops_agree(p: Kernel, c: Kernel) -> bool:
     kinds = {p.kind, c.kind}
-    if "random" in kinds or "scatter" in kinds or p.root is not None and c.root is not None:
+    if "random" in kinds or "scatter" in kinds or (p.roots and c.roots):
         return False
-    if kinds == {"map"} or "contract" in kinds:
-        return p.domain == c.domain
-    reduce, other = (p, c) if p.kind == "reduce" else (c, p)
-    if reduce.domain == reduce.outer:
+    if kinds == {"map"}:
+        return refines(p.domain, c.domain) or refines(c.domain, p.domain)
+    leader, other = (p, c) if p.roots else (c, p)
+    if leader.kind == "contract":
+        return refines(leader.domain, other.domain)
+    if leader.domain == leader.outer:
         return False
-    few = not reduce.reduces_lanes or math.prod(reduce.outer) <= SMALL_EPILOGUE
-    return other.domain == reduce.domain or (other.domain == reduce.outer and few)
+    few = not leader.reduces_lanes or math.prod(leader.outer) <= SMALL_EPILOGUE
+    return leader.passes(other.domain) or (refines(leader.outer, other.domain) and few)
 
 
-def _is_legal(plan: Plan, kernel: Kernel) -> bool:
+def is_legal(plan: Plan, kernel: Kernel) -> bool:
     """Own values are read where they are made; a cell is read where it is changed."""
     written: dict[Buffer, list[Store]] = defaultdict(list)
     for store in kernel.stores:

@@ -17,7 +17,7 @@ from pellucid.core.node import Node, Shape, topological
 from pellucid.core.program import Computation
 from pellucid.core.storage import Cell, strides_of
 
-from .views import Buffer, View, packed_strides, squeeze, temporary
+from .views import Buffer, View, packed_strides, refines, squeeze, temporary
 
 
 class Store(NamedTuple):
@@ -49,18 +49,28 @@ class Kernel:
         domain: lengths of its loops: for a reduction the shape before it, for a
             contraction the shape of the product.
         nodes: what it computes, each after its inputs.
-        root: the reduction, contraction, random bits or scatter in it.
+        roots: the reductions in it, over the same axes, or its one contraction, random
+            bits or scatter.
         stores: values that leave it.
         reads, writes: buffers; settled when fusion is done.
+        blocks: parts in which a contraction walks along its depth (0: at once); `schedule`.
+        scratch: where accumulators wait from one block to the next.
     """
 
     kind: str
     domain: Shape
     nodes: list[Node]
-    root: Node | None = None
+    roots: list[Node] = field(default_factory=list)
     stores: list[Store] = field(default_factory=list)
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
+    blocks: int = 0
+    scratch: Buffer | None = None
+
+    @property
+    def root(self) -> Node | None:
+        """The first of the roots."""
+        return self.roots[0] if self.roots else None
 
     @property
     def outer(self) -> Shape:
@@ -84,19 +94,23 @@ class Kernel:
         """Where a node's value is known."""
         if self.kind == "map":
             return "body"
-        if self.kind == "reduce" and node is not self.root and squeeze(node.shape) == self.domain:
+        if self.kind == "reduce" and node not in self.roots and self.passes(node.shape):
             return "body"
         return "outer"
 
+    def passes(self, shape: Shape) -> bool:
+        """All loops together pass through the elements of a value of this shape."""
+        return refines(self.domain, squeeze(shape))
+
     def reading_section(self, node: Node) -> str:
         """Where a node reads its operands."""
-        if node is self.root:
+        if node in self.roots:
             return "body" if self.kind == "reduce" else "root"
         return self.section(node)
 
     def store_section(self, store: Store) -> str:
         """Where a store happens."""
-        if self.kind == "reduce" and squeeze(store.target.shape) == self.domain:
+        if self.kind == "reduce" and self.passes(store.target.shape):
             return "body"
         return "body" if self.kind == "map" else "outer"
 
@@ -149,7 +163,7 @@ class Plan:
 def made_in(kernel: Kernel, view: View, section: str) -> Node | None:
     """The node of this kernel that makes the value at this position of this section."""
     owner = view.buffer.owner
-    if owner is None or owner not in kernel.nodes or not view.is_whole():
+    if owner is None or owner not in kernel.nodes or not view.is_home():
         return None
     return owner if kernel.section(owner) == section else None
 
@@ -159,7 +173,9 @@ def place(computation: Computation) -> Plan:
     plan = Plan(computation)
     placer = _Placer(plan)
     wanted = [*computation.outputs, *(node for _, node in computation.updates)]
-    for node in topological(wanted):
+    nodes = topological(wanted)
+    placer.frame(nodes)
+    for node in nodes:
         placer.place(node)
     for number, node in enumerate(computation.outputs):
         buffer = Buffer(
@@ -180,11 +196,16 @@ def place(computation: Computation) -> Plan:
     return plan
 
 
+FRAMED = ("elementwise", "reduction", "contraction")
+"""Kinds of primitives whose kernels store anywhere."""
+
+
 class _Placer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.packed: dict[Node, View] = {}
         self.rows: dict[Node, View] = {}
+        self.frames: dict[Node, Node] = {}
         self.inputs = {n: i for i, n in enumerate(plan.computation.inputs)}
 
     def cell_buffer(self, source: Cell | np.ndarray) -> Buffer:
@@ -199,9 +220,20 @@ class _Placer:
             self.plan.cell_buffers[id(source)] = known
         return known
 
+    def frame(self, nodes: list[Node]) -> None:
+        """What is computed and then padded is computed inside its padding."""
+        for node in nodes:
+            if node.name == "pad" and not any(node.attr("between")):
+                (x,) = node.inputs
+                computed = x.primitive.kind in FRAMED or x.name == "gather"
+                if computed and x.value is None and x not in self.inputs:
+                    self.frames.setdefault(x, node)
+
     def place(self, node: Node) -> None:
         """Settle where a node's value lies, and the kernel that computes it."""
         plan = self.plan
+        if node in plan.views:  # a padding that was placed with what it holds
+            return
         if node in self.inputs:
             buffer = Buffer(
                 "input",
@@ -277,13 +309,38 @@ class _Placer:
         kind = kinds.get(node.primitive.kind, "map")
         kind = {"random_bits": "random", "scatter_add": "scatter"}.get(node.name, kind)
         domain = squeeze(node.inputs[0].shape if kind == "reduce" else node.shape)
-        root = None if kind == "map" else node
-        plan.views[node] = temporary(node.shape, node.dtype, node).whole()
+        roots = [] if kind == "map" else [node]
+        if node in self.frames:
+            self._place_framed(node, self.frames[node])
+        else:
+            plan.views[node] = temporary(node.shape, node.dtype, node).whole()
         if kind == "contract":
             self._arrange_operands(node)
         if kind == "scatter":
             self.copy(plan.views[node.inputs[0]], plan.views[node])
-        plan.kernels.append(Kernel(kind, domain, [node], root))
+        plan.kernels.append(Kernel(kind, domain, [node], roots))
+
+    def _place_framed(self, node: Node, pad: Node) -> None:
+        """The value's place within zeros; they are stored around it, two sides by one kernel."""
+        before, after = pad.attr("before"), pad.attr("after")
+        buffer = temporary(pad.shape, pad.dtype, node)
+        offset = sum(n * s for n, s in zip(before, buffer.strides, strict=True))
+        buffer.frame = (offset, buffer.strides)
+        self.plan.views[pad], self.plan.views[node] = buffer.whole(), buffer.home()
+        shape, start = list(pad.shape), 0
+        for axis, stride in enumerate(buffer.strides):
+            low, high, inner = before[axis], after[axis], node.shape[axis]
+            sides = [(start, low), (start + (low + inner) * stride, high)]
+            if low == high and low:
+                wide = (*shape[:axis], 2, low, *shape[axis + 1 :])
+                far = (*buffer.strides[:axis], (low + inner) * stride, *buffer.strides[axis:])
+                self.copy(None, View(buffer, start, wide, far))
+            else:
+                for at, width in sides:
+                    slab = (*shape[:axis], width, *shape[axis + 1 :])
+                    if width:
+                        self.copy(None, View(buffer, at, slab, buffer.strides))
+            shape[axis], start = inner, start + low * stride
 
     def _arrange_operands(self, node: Node) -> None:
         """The right operand is read along its rows; otherwise it is copied so."""

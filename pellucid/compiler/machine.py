@@ -68,8 +68,10 @@ class Code:
         empty = llvm.parse_assembly("")
         empty.triple = target.triple
         # LLVM's own memory manager may put code and constants more than 2 GiB apart where the
-        # process is large, and then ends it: llvmlite's keeps them together
-        self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
+        # process is large, and then ends it: llvmlite's keeps them together, but has no room
+        # for the bridges to functions outside, which processors without fma call
+        outside = any(name in objects for name in (b"\0fmaf\0", b"\0fma\0"))
+        self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=not outside)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(objects))
         self._engine.finalize_object()
 

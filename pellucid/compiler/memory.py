@@ -118,6 +118,27 @@ def store(
             w.line(f"store {m} {scalar}, ptr {address(w, dtype, pointer, lane * stride)}")
 
 
+def turned(w: Writer, dtype: np.dtype, vectors: list[str]) -> list[str]:
+    """The square of 16 vectors about its diagonal: element j of vector i becomes i of j."""
+    t = vector(dtype)
+    for half in (8, 4, 2, 1):
+        following = list(vectors)
+        for i in range(LANES):
+            if i & half:
+                continue
+            a, b = vectors[i], vectors[i + half]
+            for into, high in ((i, 0), (i + half, half)):
+                lanes = ", ".join(
+                    f"i32 {lane - half + high + LANES if lane & half else lane + high}"
+                    for lane in range(LANES)
+                )
+                following[into] = w.let(
+                    f"shufflevector {t} {a}, {t} {b}, <{LANES} x i32> <{lanes}>"
+                )
+        vectors = following
+    return vectors
+
+
 def tree(w: Writer, dtype: np.dtype, value: str, combine: str) -> str:
     """The 16 lanes combined pairwise, lane i with lane i + 8, then 4, 2, 1, as a scalar.
 

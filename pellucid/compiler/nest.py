@@ -11,6 +11,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 
+from pellucid.core.node import Node
 from pellucid.core.storage import LANES
 
 from . import memory
@@ -19,11 +20,16 @@ from .ir import Writer, element, vector
 from .kernels import Kernel, Plan
 from .vector import EMIT
 
+Index = str | int
+
 Turn = Callable[[Position, list[str]], list[str]]
 """The inside of a reduction's loops: from running vectors to the next ones."""
 
 COLUMNS = 4
 """Vectors of neighbouring columns that a reduction along the rows keeps running at once."""
+
+WRITTEN_OUT = 9
+"""Turns up to which a reduction is written without loops, such as the windows of a pooling."""
 
 UNROLLED = 8
 """Vectors up to which a map is written without loops."""
@@ -84,6 +90,10 @@ class Nest:
                 self.body.merge(axis)
 
     def _map(self) -> None:
+        across = turned_axis(self.kernel)
+        if across is not None:
+            self._transpose(across)
+            return
         self._merge_axes()
         lanes = self.lengths[-1]
         tail = 0 if self._runs_over("body") else lanes % LANES
@@ -130,6 +140,49 @@ class Nest:
             if tail:
                 self._vector(at, blocks * LANES, tail)
 
+    def _transpose(self, across: int) -> None:
+        """A copy whose source runs along another axis: squares of 16 x 16 turned in registers."""
+        w, (store,) = self.w, self.kernel.stores
+        assert store.source is not None
+        source = self.body.cursor(store.source, "body")
+        dtype, last = store.target.dtype, len(self.lengths) - 1
+        rows, columns = self.lengths[across], self.lengths[last]
+        others = [a for a in range(last) if a != across]
+        at = Position([0] * len(self.lengths))
+
+        def square(top: Index, left: Index, height: int, width: int) -> None:
+            at.indices[across] = top
+            vectors = []
+            for j in range(width):
+                here = Position([*at.indices[:-1], self.body.plus(left, j)])
+                start = self.body.offset(source, here)
+                assert source.buffer is not None
+                place = memory.address(w, dtype, self.body.base(source.buffer), start)
+                vectors.append(memory.load(w, dtype, place, 1, height, source.buffer.has_slack))
+            vectors += ["poison"] * (LANES - width)
+            for i, value in enumerate(memory.turned(w, dtype, vectors)[:height]):
+                indices = [*at.indices[:-1], left]
+                indices[across] = self.body.plus(top, i)
+                self.body.write_store(store, "body", value, Position(indices, width))
+
+        def along(top: Index, height: int) -> None:
+            blocks, rest = divmod(columns, LANES)
+            if blocks:
+                with w.loop("0", str(blocks)) as loop:
+                    square(top, self.body.times(loop.index, LANES), height, LANES)
+            if rest:
+                square(top, blocks * LANES, height, rest)
+
+        blocks, rest = divmod(rows, LANES)
+        with self.outer_loops(others, at, split=bool(others)):
+            if blocks:
+                start, stop = ("0", str(blocks)) if others else self.bounds(blocks)
+                with w.loop(start, stop) as loop:
+                    along(self.body.times(loop.index, LANES), LANES)
+            if rest:
+                with contextlib.nullcontext() if others else self._last_worker():
+                    along(blocks * LANES, rest)
+
     @contextlib.contextmanager
     def _last_worker(self) -> Iterator[None]:
         if not self.shared:
@@ -160,22 +213,19 @@ class Nest:
 
     # -- reductions ---------------------------------------------------------
 
-    def _combine(self, running: str, valid: int = LANES) -> str:
+    def _combine(self, root: Node, running: str, value: str, valid: int = LANES) -> str:
         """A running vector with the value to reduce; lanes that do not count stay out."""
-        root = self.kernel.root
-        assert root is not None
-        dtype = root.dtype
-        value = self._reduced_value
         if valid < LANES:
-            value = self.w.select(dtype, lane_mask(valid), value, neutral(dtype, root.name))
+            value = self.w.select(
+                root.dtype, lane_mask(valid), value, neutral(root.dtype, root.name)
+            )
         name = {"sum": "add", "max": "maximum"}[root.name]
-        return EMIT[name](self.w, dtype, running, value)
+        return EMIT[name](self.w, root.dtype, running, value)
 
-    def _body_at(self, at: Position) -> None:
-        """Evaluate the body; leaves the value to reduce in `_reduced_value`."""
-        root = self.kernel.root
-        assert root is not None
-        self._reduced_value = self.body.write_section("body", at, self.plan.operand(root, 0))
+    def _body_at(self, at: Position) -> list[str]:
+        """Evaluate the body; the values to reduce."""
+        roots = self.kernel.roots
+        return self.body.write_section("body", at, [self.plan.operand(r, 0) for r in roots])
 
     def _inside_loops(
         self, at: Position, axes: list[int], running: list[str], turn: Turn
@@ -183,11 +233,15 @@ class Nest:
         """Loops over reduced axes that hand on the running vectors."""
         if not axes:
             return turn(at, running)
-        root = self.kernel.root
-        assert root is not None
-        kind = vector(root.dtype)
         length = self.lengths[axes[0]]
-        with self.w.loop("0", str(length), carried=[(kind, r) for r in running]) as loop:
+        if math.prod(self.lengths[axis] for axis in axes) <= WRITTEN_OUT:
+            for index in range(length):
+                at.indices[axes[0]] = index
+                running = self._inside_loops(at, axes[1:], running, turn)
+            return running
+        roots = self.kernel.roots
+        kinds = [vector(r.dtype) for r in roots for _ in range(len(running) // len(roots))]
+        with self.w.loop("0", str(length), carried=list(zip(kinds, running, strict=True))) as loop:
             at.indices[axes[0]] = loop.index
             loop.following = self._inside_loops(at, axes[1:], loop.values, turn)
         return loop.values
@@ -206,15 +260,15 @@ class Nest:
                 at = self.body.rows(at)
                 with w.loop("0", str(blocks), carried=[(kind, running[0])]) as loop:
                     lane = w.let(f"mul i64 {loop.index}, {LANES}")
-                    self._body_at(Position([*at.indices[:-1], lane], LANES, at.rows))
-                    loop.following = [self._combine(loop.values[0])]
+                    (value,) = self._body_at(Position([*at.indices[:-1], lane], LANES, at.rows))
+                    loop.following = [self._combine(root, loop.values[0], value)]
                 running = loop.values
             elif blocks:
-                self._body_at(Position([*at.indices[:-1], 0]))
-                running = [self._combine(running[0])]
+                (value,) = self._body_at(Position([*at.indices[:-1], 0]))
+                running = [self._combine(root, running[0], value)]
             if tail:
-                self._body_at(Position([*at.indices[:-1], blocks * LANES], tail))
-                running = [self._combine(running[0], tail)]
+                (value,) = self._body_at(Position([*at.indices[:-1], blocks * LANES], tail))
+                running = [self._combine(root, running[0], value, tail)]
             return running
 
         at = Position([0] * len(self.lengths))
@@ -253,23 +307,40 @@ class Nest:
 
     def _columns(self, at: Position, lane: str | int, valid: list[int]) -> None:
         """Reduce along the rows for some neighbouring vectors of columns."""
-        root = self.kernel.root
-        assert root is not None
-        inner = list(self.reduced)
+        roots = self.kernel.roots
         starts = [self.body.plus(lane, i * LANES) for i in range(len(valid))]
 
         def turn(at: Position, running: list[str]) -> list[str]:
-            following = []
-            for start, count, value in zip(starts, valid, running, strict=True):
-                self._body_at(Position([*at.indices[:-1], start], count))
-                following.append(self._combine(value))
+            following = list(running)
+            for v, (start, count) in enumerate(zip(starts, valid, strict=True)):
+                found = self._body_at(Position([*at.indices[:-1], start], count))
+                for n, (root, value) in enumerate(zip(roots, found, strict=True)):
+                    i = n * len(valid) + v
+                    following[i] = self._combine(root, running[i], value)
             return following
 
-        first = [neutral(root.dtype, root.name)] * len(valid)
-        running = self._inside_loops(at, inner, first, turn)
-        for start, count, value in zip(starts, valid, running, strict=True):
-            self.body.values[root] = value
+        first = [neutral(root.dtype, root.name) for root in roots for _ in valid]
+        running = self._inside_loops(at, list(self.reduced), first, turn)
+        for v, (start, count) in enumerate(zip(starts, valid, strict=True)):
+            for n, root in enumerate(roots):
+                self.body.values[root] = running[n * len(valid) + v]
             self.body.write_section("outer", Position([*at.indices[:-1], start], count))
+
+
+def turned_axis(kernel: Kernel) -> int | None:
+    """The axis along which a plain copy's source runs, where it is not the last."""
+    if kernel.nodes or len(kernel.stores) != 1:
+        return None
+    (store,) = kernel.stores
+    if store.source is None:
+        return None
+    source, target = store.source.squeezed(), store.target.squeezed()
+    if source.dtype.kind != "f" or source.shape != kernel.domain or target.shape != source.shape:
+        return None
+    if target.strides[-1:] != (1,) or source.strides[-1] in (0, 1):
+        return None
+    fits = [a for a, s in enumerate(source.strides) if s == 1 and source.shape[a] >= LANES // 2]
+    return fits[0] if fits and source.shape[-1] >= LANES // 4 else None
 
 
 def share(w: Writer, total: int) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """Read this first: the compiler, as a list of passes.
 
 A `Computation` is a graph. `simplify` rewrites it by rules; `place` says where
-every value lies and makes one kernel per node; `fuse` merges kernels whose loops
-agree; `schedule` settles order, phases and memory; `render` writes LLVM IR;
+every value lies and makes one kernel per node; `spread` has cheap values computed
+where they are read; `fuse` merges kernels whose loops agree; `schedule` settles
+order, phases and memory; `render` writes LLVM IR;
 `machine` turns that into code; `CompiledProgram` runs it.
 """
 
@@ -18,9 +19,10 @@ from .kernels import Plan, place
 from .render import render
 from .schedule import schedule
 from .simplify import simplify
+from .spread import spread
 from .target import Target
 
-PASSES: tuple[Callable[[Any], Any], ...] = (simplify, place, fuse, schedule)
+PASSES: tuple[Callable[[Any], Any], ...] = (simplify, place, spread, fuse, schedule)
 
 Watch = Callable[[str, Any], None]
 

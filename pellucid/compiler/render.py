@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .contract import Contraction
 from .ir import Writer
 from .kernels import Kernel, Plan
@@ -11,7 +13,17 @@ from .special import write_random, write_scatter
 from .target import Target
 from .views import Buffer
 
-ARGUMENTS = "ptr %table, i64 %worker, i64 %workers, i64 %step"
+
+class Call(NamedTuple):
+    """A kernel's function, and the buffers whose addresses it is given.
+
+    Attributes:
+        name: of the function; kernels that differ in nothing but their buffers share it.
+        buffers: in the order of its arguments.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
 
 
 def number_buffers(plan: Plan) -> list[Buffer]:
@@ -28,17 +40,22 @@ def render(plan: Plan, target: Target) -> str:
     """The program's module."""
     number_buffers(plan)
     declarations: set[str] = set()
-    parts, names = [], {}
-    for number, kernel in enumerate(k for phase in plan.phases for k in phase):
-        names[kernel] = f"k{number}"
-        parts.append(_kernel(plan, kernel, names[kernel], target, declarations))
-    parts.append(_run(plan, names))
+    functions: dict[str, str] = {}
+    calls: dict[Kernel, Call] = {}
+    for kernel in (k for phase in plan.phases for k in phase):
+        text, buffers = _kernel(plan, kernel, target, declarations)
+        calls[kernel] = Call(functions.setdefault(text, f"k{len(functions)}"), buffers)
+    parts = [f"define internal void @{name}{text}" for text, name in functions.items()]
+    parts.append(_run(plan, calls))
     pause, pause_text = _pause(target)
     declarations |= pause
     return "\n".join([*sorted(declarations), BARRIER.replace("PAUSE", pause_text), *parts])
 
 
-def _kernel(plan: Plan, kernel: Kernel, name: str, target: Target, declarations: set[str]) -> str:
+def _kernel(
+    plan: Plan, kernel: Kernel, target: Target, declarations: set[str]
+) -> tuple[str, tuple[Buffer, ...]]:
+    """A kernel's function without its name, and the buffers that it is given."""
     w = Writer()
     shared = kernel not in plan.serial
     if kernel.kind in ("map", "reduce"):
@@ -56,42 +73,40 @@ def _kernel(plan: Plan, kernel: Kernel, name: str, target: Target, declarations:
     else:
         pointers = write_scatter(w, plan, kernel)
     declarations |= w.declarations
-    head = [f"define internal void @{name}({ARGUMENTS}) {{", "entry:"]
-    for buffer, pointer in pointers.items():
-        head += _address(buffer, pointer)
-    return "\n".join([*head, *w.lines, "  ret void", "}"])
+    arguments = [f"ptr {name}" for name in pointers.values()]
+    head = f"({', '.join([*arguments, 'i64 %worker', 'i64 %workers'])}) {{"
+    return "\n".join([head, "entry:", *w.lines, "  ret void", "}"]), tuple(pointers)
 
 
-def _address(buffer: Buffer, name: str) -> list[str]:
-    """Load a buffer's address, moved on to this step's entry."""
-    slot = f"%s{buffer.slot}"
-    lines = [f"  {slot} = getelementptr ptr, ptr %table, i64 {buffer.slot}"]
-    if not buffer.stepped:
-        return [*lines, f"  {name} = load ptr, ptr {slot}"]
-    return [
-        *lines,
-        f"  {slot}.0 = load ptr, ptr {slot}",
-        f"  {slot}.1 = mul i64 %step, {buffer.step_size}",
-        f"  {name} = getelementptr {memory_type(buffer.dtype)}, ptr {slot}.0, i64 {slot}.1",
-    ]
+def _call(w: Writer, call: Call, step: str) -> None:
+    """Load the addresses, moved on to this step's entry, and call."""
+    arguments = []
+    for buffer in call.buffers:
+        slot = w.let(f"getelementptr ptr, ptr %table, i64 {buffer.slot}")
+        pointer = w.let(f"load ptr, ptr {slot}")
+        if buffer.stepped:
+            offset, kind = w.let(f"mul i64 {step}, {buffer.step_size}"), memory_type(buffer.dtype)
+            pointer = w.let(f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
+        arguments.append(f"ptr {pointer}")
+    inside = ", ".join([*arguments, "i64 %worker", "i64 %workers"])
+    w.line(f"call void @{call.name}({inside})")
 
 
-def _run(plan: Plan, names: dict[Kernel, str]) -> str:
+def _run(plan: Plan, calls: dict[Kernel, Call]) -> str:
     """`run(table, worker, workers, steps, meeting)`: every step, phase by phase."""
     w = Writer()
-    call = "call void @{}(ptr %table, i64 %worker, i64 %workers, i64 {})"
     first = w.let("icmp eq i64 %worker, 0")
     with w.loop("0", "%steps") as loop:
         for phase in plan.phases:
             w.line("call void @meet(ptr %meeting, i64 %workers)")
             for kernel in phase:
                 if kernel not in plan.serial:
-                    w.line(call.format(names[kernel], loop.index))
+                    _call(w, calls[kernel], loop.index)
             alone = [k for k in phase if k in plan.serial]
             if alone:
                 with w.when(first):
                     for kernel in alone:
-                        w.line(call.format(names[kernel], loop.index))
+                        _call(w, calls[kernel], loop.index)
     head = "define void @run(ptr %table, i64 %worker, i64 %workers, i64 %steps, ptr %meeting) {"
     return "\n".join([head, "entry:", *w.lines, "  ret void", "}"])
 

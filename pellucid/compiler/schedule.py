@@ -13,7 +13,8 @@ import math
 from pellucid.core.storage import ALIGNMENT, storage_size
 
 from .kernels import Kernel, Plan
-from .views import Buffer
+from .tiles import depth_axes, depth_of
+from .views import Buffer, temporary
 
 SHARED_FROM = 20_000
 """Operations from which sharing a kernel pays for the meeting after it."""
@@ -25,7 +26,7 @@ def work(kernel: Kernel) -> float:
     per_element = sum(8 if node.name in SLOW else 1 for node in kernel.nodes) + len(kernel.stores)
     if kernel.kind == "contract":
         assert kernel.root is not None
-        depth = kernel.root.inputs[0].shape[-1]
+        depth = math.prod(kernel.root.inputs[0].shape[-depth_axes(kernel.root) :])
         lanes = -(-kernel.domain[-1] // 16) * 16 if kernel.domain else 16
         return elements / max(kernel.domain[-1] if kernel.domain else 1, 1) * lanes * depth * 2
     if kernel.kind == "random":
@@ -39,12 +40,35 @@ SLOW = {
 }  # fmt: skip
 
 
+BLOCK = 1 << 19
+"""Bytes of both operands that a contraction should work on at a time: part of a core's cache."""
+
+
 def schedule(plan: Plan) -> Plan:
-    """Settle phases, then memory."""
+    """Settle blocks and phases, then memory."""
+    for kernel in plan.kernels:
+        if kernel.kind == "contract":
+            _cut_depth(plan, kernel)
     plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
     plan.phases = _phases(plan)
     _allocate(plan)
     return plan
+
+
+def _cut_depth(plan: Plan, kernel: Kernel) -> None:
+    """A long walk that every tile repeats is cut: all tiles walk one block, then the next."""
+    root = kernel.root
+    assert root is not None
+    left, right = plan.operand(root, 0), plan.operand(root, 1)
+    if 0 in root.shape:
+        return
+    operands = sum(_bytes(buffer) for buffer in {left.buffer, right.buffer})
+    scratch = temporary((math.prod(root.shape[:-1]), -(-root.shape[-1] // 16) * 16), root.dtype)
+    if operands < 2 * BLOCK or 4 * _bytes(scratch) > operands:
+        return
+    kernel.blocks = min(depth_of(root, left, right)[0].length, -(-operands // BLOCK))
+    kernel.scratch = scratch
+    kernel.writes.add(scratch)
 
 
 def _can_be_shared(kernel: Kernel) -> bool:
@@ -75,10 +99,21 @@ def _phases(plan: Plan) -> list[list[Kernel]]:
                     progress = True
             waiting = [k for k in waiting if k not in members]
         if not phase:
-            raise AssertionError(f"kernels wait for each other: {waiting}")
+            raise AssertionError(f"kernels wait for each other: {[k.nodes for k in waiting]}")
         done |= members
         phases.append(phase)
-    return phases
+    return _delayed(plan, phases)
+
+
+def _delayed(plan: Plan, phases: list[list[Kernel]]) -> list[list[Kernel]]:
+    """What waits for nobody is done just before it is needed, so that it fills memory late."""
+    when = {k: i for i, phase in enumerate(phases) for k in phase}
+    for kernel in [k for k in phases[0] if not plan.before[k]] if phases else []:
+        needed = min((when[k] for k in plan.after[kernel]), default=0)
+        if needed > 1:
+            phases[0].remove(kernel)
+            phases[needed - 1].append(kernel)
+    return [phase for phase in phases if phase]
 
 
 def _allocate(plan: Plan) -> None:

@@ -11,10 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pellucid.core import pooling, standardize, windows
 from pellucid.core.node import TABLE, Node, constant, evaluate_one, make, topological, tracing
 from pellucid.core.program import Computation
 from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
 from pellucid.core.tensor import sum as sum_
+
+from . import convolve
 
 Rule = Callable[[Node], Node | None]
 
@@ -145,31 +148,85 @@ def product_with_column(n: Node) -> Node | None:
     return reshape(total, n.shape).node
 
 
+def lower(n: Node) -> Node | None:
+    """Convolutions, pooling and normalizations are made of other rows."""
+    if n.name == "convolution":
+        return convolve.convolution(n).node
+    if n.name == "kernel_gradient":
+        return convolve.kernel_gradient(n).node
+    if n.name == "max_pool":
+        return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
+    if n.name == "standardize":
+        return standardize.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
+    return None
+
+
+def one_column_axis(n: Node) -> Node | None:
+    """A contraction's columns lie along one axis."""
+    if n.name != "tensordot":
+        return None
+    x, y = map(Tensor, n.inputs)
+    batch, depth = n.attr("batch"), n.attr("depth")
+    columns = y.shape[batch + depth :]
+    if len(columns) == 1:
+        return None
+    joined = reshape(y, (*y.shape[: batch + depth], math.prod(columns)))
+    return reshape(windows.tensordot(x, joined, batch, depth), n.shape).node
+
+
+SHARDS, SHARDED_FROM = 16, 1 << 15
+"""Parts into which a sum over many rows is cut, and elements from which it is."""
+
+
+def sum_in_shards(n: Node) -> Node | None:
+    """A sum over many rows is a sum of sums over parts, which workers can share."""
+    if n.name != "sum" or 0 not in n.attr("axes") or n.dtype.kind != "f":
+        return None
+    x = n.inputs[0]
+    rows = x.shape[0]
+    shards = next(s for s in range(min(SHARDS, max(rows, 1)), 0, -1) if rows % s == 0)
+    if shards == 1 or rows == shards or math.prod(x.shape) < SHARDED_FROM:
+        return None
+    if 2 * math.prod(n.shape) * shards > math.prod(x.shape):
+        return None
+    cut = reshape(Tensor(x), (shards, rows // shards, *x.shape[1:]))
+    parts = sum_(cut, tuple(a + 1 for a in n.attr("axes")))
+    return sum_(parts, 0).node  # sum of rows -> sum of sums of parts of the rows
+
+
 RULES: tuple[Rule, ...] = (
     drop_names,
+    lower,
+    one_column_axis,
     join_views,
     drop_neutral,
     divide_exactly,
     fold_scalars,
     hoist_broadcast,
     sum_of_one,
+    sum_in_shards,
     product_with_column,
 )
 
 
-def rewrite(node: Node) -> Node:
-    """Apply the rules until none fits; the node's inputs are simplified already."""
-    for _ in range(50):
-        for rule in RULES:
-            found = rule(node)
-            if found is not None and found is not node:
-                node = found
-                break
-        else:
-            return node
-        if node.primitive.kind == "leaf" or node.value is not None:
-            return node
-        node = _remake(node, tuple(rewrite(i) if i.inputs else i for i in node.inputs))
+def rewrite(node: Node, done: dict[Node, Node]) -> Node:
+    """Apply the rules until none fits, to what the rules make as well.
+
+    Args:
+        node: to rewrite.
+        done: what nodes became, those below this one among them.
+    """
+    if node in done:
+        return done[node]
+    if node.primitive.kind == "leaf" or node.value is not None:
+        return node
+    old, node = node, _remake(node, tuple(rewrite(i, done) for i in node.inputs))
+    for rule in RULES:
+        found = rule(node)
+        if found is not None and found is not node:
+            node = rewrite(found, done)
+            break
+    done[old] = node
     return node
 
 
@@ -185,13 +242,7 @@ def simplify(computation: Computation) -> Computation:
     new: dict[Node, Node] = {n: n for n in computation.inputs}
     with tracing():
         for node in topological(wanted):
-            if node in new:
-                continue
-            if node.primitive.kind == "leaf" or node.value is not None:
-                new[node] = node
-                continue
-            inputs = tuple(new[i] for i in node.inputs)
-            new[node] = rewrite(make(node.name, inputs, **dict(node.attrs)))
+            new[node] = rewrite(node, new)
         outputs, stepped = _told_apart(computation, new)
     return Computation(
         computation.inputs,

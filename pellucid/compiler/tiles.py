@@ -1,64 +1,137 @@
-"""Shapes of the contraction's register tiles."""
+"""Shapes of a contraction: its axes, and the register tiles into which it is cut."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from pellucid.core.node import Node
 from pellucid.core.storage import LANES
+
+from .views import View
+
+MOST_ROWS = 32
+
+
+class Axis(NamedTuple):
+    """One contracted axis: its length, and the strides along it on either side."""
+
+    length: int
+    left: int
+    right: int
+
+
+def shared_axes(root: Node) -> int:
+    """Leading axes of both operands along which products stay apart."""
+    return len(root.shape) - 2 if root.name == "matmul" else root.attr("batch")
+
+
+def depth_axes(root: Node) -> int:
+    """Number of contracted axes."""
+    return 1 if root.name == "matmul" else root.attr("depth")
+
+
+def depth_of(root: Node, left: View, right: View) -> list[Axis]:
+    """The contracted axes, those that run on evenly on both sides made one."""
+    batch, count = shared_axes(root), depth_axes(root)
+    lengths = left.shape[len(left.shape) - count :]
+    axes: list[Axis] = []
+    for axis in map(Axis, lengths, left.strides[-count:], right.strides[batch:]):
+        if axis.length == 1:
+            continue
+        if axes and axes[-1][1:] == (axis.left * axis.length, axis.right * axis.length):
+            axis = Axis(axes.pop().length * axis.length, axis.left, axis.right)
+        axes.append(axis)
+    return axes or [Axis(1, 0, 0)]
 
 
 @dataclass(frozen=True)
 class Tiling:
     """How a product is cut: `rows` by `vectors` accumulators live in registers.
 
+    The rows of a tile are part of one row axis, with all of the axes after it.
+
     Attributes:
         rows, vectors: of a full tile.
+        axis: the row axis that is cut.
+        inner: rows that one element of that axis has.
+        outer: how often the axis is met: the product of the axes before it.
+        row_tiles, column_tiles: number of tiles along the cut axis, and along the columns.
         last_rows, last_vectors: of the tiles at the lower and right edge (0: no such tile).
     """
 
     rows: int
     vectors: int
+    axis: int
+    inner: int
+    outer: int
     row_tiles: int
     column_tiles: int
     last_rows: int
     last_vectors: int
 
 
-def choose(rows: int, columns: int, depth: int, registers: int) -> Tiling:
+def choose(
+    lengths: Sequence[int], columns: int, depth: int, registers: int, shared: int = 1
+) -> Tiling:
     """The tile that needs the fewest cycles, edges and padding included.
 
     Counts, for one step along the depth, multiply-adds (two a cycle), loads (two a
     cycle: one per row to spread, one per vector), and the four cycles that each
     accumulator must wait for its last result. Which tile is chosen changes no bit.
+
+    Args:
+        lengths: of the row axes.
+        columns: length of the last axis.
+        depth: terms of each element.
+        registers: vectors that the processor's registers hold.
+        shared: terms for which each spread scalar serves, their columns held as well.
     """
-    rows, vectors = max(rows, 1), max(-(-columns // LANES), 1)
+    lengths = [max(n, 1) for n in lengths]
+    vectors = max(-(-columns // LANES), 1)
     best: tuple[float, Tiling] | None = None
-    for v in range(1, min(vectors, 8) + 1):
-        for r in range(1, min(rows, 32) + 1):
-            if r * v + v + 1 > registers and r * v > 1:
-                break
-            full_rows, last_rows = divmod(rows, r)
-            full_columns, last_vectors = divmod(vectors, v)
-            cost = 0.0
-            for n, height in ((full_rows, r), (1, last_rows)):
-                for m, width in ((full_columns, v), (1, last_vectors)):
-                    if height and width:
-                        cost += n * m * (_cycles(height, width) * depth + 12 + 2 * height * width)
-            kinds = (1 + (last_rows > 0)) * (1 + (last_vectors > 0))
-            cost *= 1 + 0.01 * (kinds - 1)
-            tiling = Tiling(
-                r,
-                v,
-                full_rows + (last_rows > 0),
-                full_columns + (last_vectors > 0),
-                last_rows,
-                last_vectors,
-            )
-            if best is None or cost < best[0]:
-                best = cost, tiling
+    for axis in range(len(lengths) - 1, -1, -1):
+        inner, outer = math.prod(lengths[axis + 1 :]), math.prod(lengths[:axis])
+        for v in range(1, min(vectors, 8) + 1):
+            for part in range(1, min(lengths[axis], MOST_ROWS // inner) + 1):
+                r = part * inner
+                if r * v + v * shared + 1 > registers and r * v > 1:
+                    break
+                tiling = _cut(lengths[axis], part, vectors, v, axis, inner, outer)
+                cost = _cost(tiling, lengths[axis] // part, vectors // v, depth, shared)
+                if best is None or cost < best[0]:
+                    best = cost, tiling
     assert best is not None
     return best[1]
 
 
-def _cycles(rows: int, vectors: int) -> float:
-    return max(rows * vectors / 2, (rows + vectors) / 1.6, 4.0)
+def _cut(length: int, part: int, vectors: int, v: int, axis: int, inner: int, outer: int) -> Tiling:
+    rows_left, vectors_left = length % part, vectors % v
+    return Tiling(
+        part * inner,
+        v,
+        axis,
+        inner,
+        outer,
+        length // part + (rows_left > 0),
+        vectors // v + (vectors_left > 0),
+        rows_left * inner,
+        vectors_left,
+    )
+
+
+def _cost(t: Tiling, full_rows: int, full_columns: int, depth: int, shared: int) -> float:
+    cost = 0.0
+    for n, height in ((full_rows, t.rows), (1, t.last_rows)):
+        for m, width in ((full_columns, t.vectors), (1, t.last_vectors)):
+            if height and width:
+                cost += n * m * (_cycles(height, width, shared) * depth + 12 + 2 * height * width)
+    kinds = (1 + (t.last_rows > 0)) * (1 + (t.last_vectors > 0))
+    return t.outer * cost * (1 + 0.01 * (kinds - 1))
+
+
+def _cycles(rows: int, vectors: int, shared: int) -> float:
+    spread = (rows + shared - 1) / shared
+    return max(rows * vectors / 2, (spread + vectors) / 1.6, 4.0)

@@ -29,6 +29,8 @@ class Buffer:
         number: which input, output or cell it is.
         owner: the node whose value a temporary holds.
         stepped: it moves on by `step_size` elements after each step.
+        frame: offset and strides of the owner's value where it lies within zeros; it is all
+            of the buffer otherwise.
     """
 
     role: str
@@ -39,6 +41,7 @@ class Buffer:
     owner: Node | None = None
     stepped: bool = False
     literal: object = None
+    frame: tuple[int, tuple[int, ...]] | None = None
     slot: int = field(default=-1, init=False)
 
     @property
@@ -54,6 +57,13 @@ class Buffer:
     def whole(self) -> View:
         """The view of all of it."""
         return View(self, 0, self.shape, self.strides)
+
+    def home(self) -> View:
+        """The view of the owner's value."""
+        if self.frame is None or self.owner is None:
+            return self.whole()
+        offset, strides = self.frame
+        return View(self, offset, self.owner.shape, strides)
 
 
 def packed_strides(shape: Shape) -> tuple[int, ...]:
@@ -94,9 +104,20 @@ class View:
         )
 
     def is_whole(self) -> bool:
-        """It covers its buffer, element by element."""
-        a, b = self.squeezed(), self.buffer.whole().squeezed()
-        return a.offset == 0 and a.shape == b.shape and a.strides == b.strides
+        """It covers its buffer, element by element, in the same order."""
+        return self._is(self.buffer.whole())
+
+    def is_home(self) -> bool:
+        """It covers the owner's value likewise."""
+        return self._is(self.buffer.home())
+
+    def _is(self, other: View) -> bool:
+        a, b = self.squeezed(), other.squeezed()
+        if a.offset != b.offset or math.prod(a.shape) != math.prod(b.shape):
+            return False
+        if len(a.shape) < len(b.shape):
+            a, b = b, a
+        return split(b.shape, b.strides, a.shape) == a.strides
 
     def through(self, node: Node) -> View | None:
         """This view further seen through a view primitive; None if that needs a copy."""
@@ -107,6 +128,44 @@ class View:
 def squeeze(shape: Shape) -> Shape:
     """A shape without axes of length 1: the domain of a loop."""
     return tuple(n for n in shape if n != 1)
+
+
+def split(shape: Shape, strides: tuple[int, ...], finer: Shape) -> tuple[int, ...] | None:
+    """Strides along the axes of a finer shape, whose products of neighbours are the axes given.
+
+    Args:
+        shape, strides: without axes of length 1.
+        finer: likewise.
+
+    Returns:
+        A stride per axis of `finer`; None where it does not divide the shape so.
+    """
+    if shape == finer:
+        return strides
+    found: list[int] = []
+    axes = iter(finer)
+    for length, stride in zip(shape, strides, strict=True):
+        run: list[int] = []
+        total = 1
+        while total < length:
+            run.append(next(axes, 0))
+            total *= run[-1]
+            if not run[-1]:
+                return None
+        if total != length:
+            return None
+        inner = stride
+        own = []
+        for n in reversed(run):
+            own.append(inner)
+            inner *= n
+        found += reversed(own)
+    return tuple(found) if next(axes, None) is None else None
+
+
+def refines(finer: Shape, shape: Shape) -> bool:
+    """Loops of the finer shape pass through a value of this shape, element by element."""
+    return finer == shape or split(shape, (0,) * len(shape), finer) is not None
 
 
 def _transpose(v: View, axes: tuple[int, ...]) -> View:
@@ -169,10 +228,29 @@ def _reshape(v: View, shape: Shape) -> View | None:
     return View(v.buffer, v.offset, shape, tuple(strides))
 
 
+def _diagonal(v: View, first: int, second: int) -> View:
+    strides = list(v.strides)
+    strides[first] += strides.pop(second)
+    return View(v.buffer, v.offset, v.shape[:second] + v.shape[second + 1 :], tuple(strides))
+
+
+def _windows(v: View, size: Shape, stride: Shape, dilation: Shape) -> View:
+    space = zip(v.shape[1:-1], size, stride, dilation, strict=True)
+    places = tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in space)
+    inner = v.strides[1:-1]
+    between = tuple(a * s for a, s in zip(inner, stride, strict=True))
+    within = tuple(a * d for a, d in zip(inner, dilation, strict=True))
+    shape = (v.shape[0], *places, *size, v.shape[-1])
+    strides = (v.strides[0], *between, *within, v.strides[-1])
+    return View(v.buffer, v.offset, shape, strides)
+
+
 VIEW_RULES: dict[str, Callable[..., View | None]] = {
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_to": _broadcast,
     "slice": _slice,
     "flip": _flip,
+    "diagonal": _diagonal,
+    "windows": _windows,
 }

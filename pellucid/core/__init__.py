@@ -6,7 +6,17 @@ interpreter, storage, trees. It knows nothing of derivatives of whole graphs, of
 machine code, or of layers.
 """
 
-from . import elementwise, functions, indexing, movement, random
+from . import (
+    convolution,
+    elementwise,
+    functions,
+    indexing,
+    movement,
+    pooling,
+    random,
+    standardize,
+    windows,
+)
 from .node import TABLE, Node, Primitive
 from .storage import Cell
 from .tensor import Tensor, parameter, tensor
@@ -17,11 +27,15 @@ __all__ = [
     "Node",
     "Primitive",
     "Tensor",
+    "convolution",
     "elementwise",
     "functions",
     "indexing",
     "movement",
     "parameter",
+    "pooling",
     "random",
+    "standardize",
     "tensor",
+    "windows",
 ]

@@ -150,6 +150,27 @@ define(
     (lambda g, ans, x, axes: apply("flip", g, axes=axes),),
 )
 
+
+def _diagonal_vjp(g: Tensor, ans: Tensor, x: Tensor, first: int, second: int) -> Tensor:
+    one, other = (apply("iota", shape=x.shape, axis=a) for a in (first, second))
+    kept = x.shape[:second] + (1,) + x.shape[second + 1 :]
+    return where(one == other, broadcast_to(reshape(g, kept), x.shape), 0.0)
+
+
+def _diagonal_rule(x: Node, first: int, second: int) -> Rule:
+    if not 0 <= first < second < len(x.shape) or x.shape[first] != x.shape[second]:
+        raise ValueError(f"axes {first} and {second} of shape {x.shape} have no common diagonal")
+    return x.shape[:second] + x.shape[second + 1 :], x.dtype
+
+
+define(
+    "diagonal",
+    "view",
+    _diagonal_rule,
+    lambda x, first, second: np.moveaxis(np.diagonal(x, 0, first, second), -1, first),
+    (_diagonal_vjp,),
+)
+
 # -- other movement ---------------------------------------------------------
 
 define("pad", "movement", _pad_rule, _pad_reference, (_pad_vjp,))

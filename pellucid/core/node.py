@@ -23,7 +23,16 @@ from .storage import Cell
 Shape = tuple[int, ...]
 Attributes = tuple[tuple[str, Any], ...]
 
-KINDS = ("leaf", "elementwise", "reduction", "view", "movement", "contraction", "random")
+KINDS = (
+    "leaf",
+    "elementwise",
+    "reduction",
+    "view",
+    "movement",
+    "contraction",
+    "random",
+    "composite",  # the compiler makes other rows of it first
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,30 +15,71 @@ import numpy as np
 from pellucid.core.random import random_scope, scope_of
 
 from .activations import ACTIVATIONS, Activation
+from .augmentation import Cutout, RandomCrop, RandomFlip, RandomShift
+from .avg_pool import AvgPool1d, AvgPool2d, AvgPool3d, SumPool1d, SumPool2d, SumPool3d
+from .checkpoint import Checkpoint
+from .conv import Conv1d, Conv2d, Conv3d
+from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .described import FUNCTIONS
 from .dropout import Dropout
 from .flatten import Flatten
+from .global_pool import AdaptiveAvgPool, GlobalAvgPool, GlobalMaxPool, GlobalSumPool
+from .group_norm import GroupNorm
 from .initializers import INITIALIZERS, named, values_to_come
 from .linear import Linear
+from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from .maxout import Maxout
 from .module import Module
 from .noise import GaussianNoise
 from .normalization import BatchNorm, LayerNorm
 from .prelu import PReLU
+from .reshape import Reshape
+from .residual import Residual
 from .sequential import Sequential
+from .upsample import Upsample
+from .zero_pad import ZeroPad
 
 LAYERS: dict[str, type[Module]] = {
     c.__name__: c
     for c in (
         Sequential,
+        Residual,
+        Checkpoint,
         Linear,
+        Conv1d,
+        Conv2d,
+        Conv3d,
+        ConvTranspose1d,
+        ConvTranspose2d,
+        ConvTranspose3d,
         Maxout,
         PReLU,
         BatchNorm,
         LayerNorm,
+        GroupNorm,
         Dropout,
         GaussianNoise,
+        RandomFlip,
+        RandomShift,
+        RandomCrop,
+        Cutout,
+        MaxPool1d,
+        MaxPool2d,
+        MaxPool3d,
+        AvgPool1d,
+        AvgPool2d,
+        AvgPool3d,
+        SumPool1d,
+        SumPool2d,
+        SumPool3d,
+        GlobalMaxPool,
+        GlobalAvgPool,
+        GlobalSumPool,
+        AdaptiveAvgPool,
+        Upsample,
+        ZeroPad,
         Flatten,
+        Reshape,
         Activation,
         *ACTIVATIONS.values(),
     )

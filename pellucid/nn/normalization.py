@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.core.tensor import Tensor, cast, parameter, sqrt, sum, tensor
+from pellucid.core.standardize import moments, standardize
+from pellucid.core.tensor import Tensor, cast, parameter, sqrt, tensor
 
 from .linear import positive_integer
 from .mode import is_training
 from .module import Module, state
 
 
-class _Normalization(Module):
-    """What both kinds share: gamma and beta, one for each position along the last axis."""
+class Normalization(Module):
+    """What all kinds share: gamma and beta, one for each position along the last axis."""
 
     features: int
     eps: float
@@ -35,18 +36,12 @@ class _Normalization(Module):
             )
         return cast(x, self.gamma.dtype)
 
-    def _scaled(self, apart: Tensor, variance: Tensor) -> Tensor:
-        return apart * (self.gamma / sqrt(variance + self.eps)) + self.beta
 
-
-def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The mean with its axes kept; 0 where there is nothing to average."""
-    total = sum(x, axes, keepdims=True)
-    return total / float(max(1, x.size // max(1, total.size)))
-
-
-class BatchNorm(_Normalization):
+class BatchNorm(Normalization):
     """Each feature normalized over the batch, then scaled and shifted.
+
+    Of signals and images, whose features are the channels, over all places too: one mean
+    and one variance for each position along the last axis, whatever stands before it.
 
     In training y = gamma (x - m) / sqrt(v + eps) + beta, m and v the mean and variance
     of the batch, and the moving averages follow: M' = (1 - rate) M + rate m, likewise
@@ -54,7 +49,7 @@ class BatchNorm(_Normalization):
     depend on the others. It may stand before or after an activation, not after dropout.
 
     Args:
-        features: length of the last axis.
+        features: length of the last axis, the channels of signals and images.
         rate: eta, how fast the moving averages follow, in (0, 1].
         eps: keeps the division safe.
 
@@ -86,20 +81,19 @@ class BatchNorm(_Normalization):
     def forward(self, x: Any) -> Tensor:
         x = self._checked(x)
         if not is_training():
-            return self._scaled(x - self.moving_mean, self.moving_variance)
+            scale = self.gamma / sqrt(self.moving_variance + self.eps)
+            return (x - self.moving_mean) * scale + self.beta
         axes = tuple(range(x.ndim - 1))
-        mean = _mean(x, axes)
-        apart = x - mean
-        variance = _mean(apart * apart, axes)
+        mean, variance = moments(x, axes)
         self._follow(self.moving_mean, mean)
         self._follow(self.moving_variance, variance)
-        return self._scaled(apart, variance)
+        return standardize(x, axes, self.eps) * self.gamma + self.beta
 
     def _follow(self, average: Tensor, new: Tensor) -> None:
         self.update(average, average + self.rate * (new.reshape(average.shape) - average))
 
 
-class LayerNorm(_Normalization):
+class LayerNorm(Normalization):
     """Each example normalized over its features, then scaled and shifted.
 
     y = gamma (x - m) / sqrt(v + eps) + beta, m and v the mean and variance along the
@@ -125,6 +119,4 @@ class LayerNorm(_Normalization):
 
     def forward(self, x: Any) -> Tensor:
         x = self._checked(x)
-        axes = (x.ndim - 1,)
-        apart = x - _mean(x, axes)
-        return self._scaled(apart, _mean(apart * apart, axes))
+        return standardize(x, (x.ndim - 1,), self.eps) * self.gamma + self.beta

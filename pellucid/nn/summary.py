@@ -27,12 +27,22 @@ _FREE = {"cast", "stop_gradient", "alias", "iota", "logical_not", "logical_and",
 def operations(node: Node) -> int:
     """Floating-point operations of a node.
 
-    A matrix product of (m, k) and (k, n) takes 2 m n k; elementwise work one per
-    element of its result, a reduction one per element of its input; moving and
-    converting values none.
+    A matrix product of (m, k) and (k, n) takes 2 m n k, a convolution 2 for each element
+    of a kernel wherever it stands, the padding included; elementwise work one per element
+    of its result, a reduction one per element of its input, of each window for a maximum
+    over windows; moving and converting values none.
     """
     if node.name == "matmul":
         return 2 * math.prod(node.shape) * node.inputs[0].shape[-1]
+    if node.name == "tensordot":
+        x = node.inputs[0]
+        return 2 * math.prod(node.shape) * math.prod(x.shape[len(x.shape) - node.attr("depth") :])
+    if node.name == "convolution":
+        return 2 * math.prod(node.shape) * math.prod(node.inputs[1].shape[:-1])
+    if node.name == "max_pool":
+        return math.prod(node.shape) * math.prod(node.attr("size"))
+    if node.name == "standardize":  # two means, a square, a difference and a product
+        return 5 * math.prod(node.shape)
     if node.primitive.kind == "elementwise" and node.name not in _FREE:
         return math.prod(node.shape)
     if node.primitive.kind == "reduction":

@@ -1,7 +1,7 @@
 """Data sets: scikit-learn's digits, NumPy archives, IDX files.
 
 Every reader gives arrays and checks what it reads before it trusts it. CSV files
-are read by `tables`.
+are read by `tables`, folders of images and CIFAR by `images`, time series by `series`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,20 @@ class Split(NamedTuple):
     y: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
+
+
+class Labeled(NamedTuple):
+    """Rows and the class of each.
+
+    Attributes:
+        X: inputs (rows, ...), float32.
+        y: number of the class of each row, int32.
+        classes: their names.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...]
 
 
 def load_digits() -> Split:

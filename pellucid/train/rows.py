@@ -58,7 +58,9 @@ def _broadcast(node: Node, kinds: list[str], batch: int) -> str:
     before, after = node.inputs[0].shape, node.shape
     if before[:1] == after[:1]:
         return kinds[0]
-    return UNIFORM if kinds[0] == SHARED and after[0] % batch == 0 else MIXED
+    if kinds[0] != SHARED:
+        return MIXED
+    return UNIFORM if after[0] % batch == 0 else SHARED
 
 
 def _reshape(node: Node, kinds: list[str], batch: int) -> str:
@@ -69,6 +71,18 @@ def _matmul(node: Node, kinds: list[str], batch: int) -> str:
     if len(node.shape) > 2:
         return _together(node, kinds, batch)
     return kinds[0] if kinds[1] == SHARED and kinds[0] != SHARED else MIXED
+
+
+def _tensordot(node: Node, kinds: list[str], batch: int) -> str:
+    if node.attr("batch"):
+        return _together(node, kinds, batch)
+    rows = len(node.inputs[0].shape) > node.attr("depth")
+    return kinds[0] if rows and kinds[1] == SHARED and kinds[0] != SHARED else MIXED
+
+
+def _each(node: Node, kinds: list[str], batch: int) -> str:
+    """As the first input, whose elements along its first axis stay apart; others are shared."""
+    return kinds[0] if kinds[0] != SHARED and set(kinds[1:]) <= {SHARED} else MIXED
 
 
 def _whole(node: Node) -> bool:
@@ -90,5 +104,12 @@ _RULES: dict[str, Any] = {
         MIXED if node.attr("axis") == 0 else _together(node, kinds, batch)
     ),
     "gather": lambda node, kinds, batch: kinds[1] if kinds[0] == SHARED else MIXED,
+    "standardize": _if(lambda node: 0 not in node.attr("axes")),
     "matmul": _matmul,
+    "tensordot": _tensordot,
+    "windows": _each,
+    "convolution": _each,
+    "diagonal": _if(lambda node: node.attr("first") > 0),
+    "kernel_gradient": lambda node, kinds, batch: MIXED,
+    "max_pool": _each,
 }

@@ -8,6 +8,7 @@ is a tolerance found by trying.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ RULES: dict[str, Rule] = {}
 
 EXACT = "negative floor absolute relu maximum minimum stop_gradient alias less less_equal equal "
 EXACT += "logical_and logical_or logical_not where max reshape transpose broadcast_to slice flip "
-EXACT += "pad concatenate gather iota random_bits"
+EXACT += "pad concatenate gather iota random_bits windows max_pool"
 """Primitives that never round."""
 
 UNITS = (
@@ -140,6 +141,17 @@ RULES |= {
 }
 
 
+PRODUCTS: dict[str, Callable[[Node], int]] = {
+    "matmul": lambda node: node.inputs[0].shape[-1],
+    "tensordot": lambda node: math.prod(
+        node.inputs[0].shape[len(node.inputs[0].shape) - node.attr("depth") :]
+    ),
+    "convolution": lambda node: math.prod(node.inputs[1].shape[:-1]),
+    "kernel_gradient": lambda node: math.prod(node.inputs[1].shape[:-1]),
+}
+"""Sums of products, and how many each element of the result adds up."""
+
+
 def terms(node: Node, xs: Sequence[Bounds]) -> tuple[int, np.ndarray]:
     """Of a primitive that adds up: how many terms, and what their sizes add up to."""
     reference, attrs = node.primitive.reference, dict(node.attrs)
@@ -147,25 +159,35 @@ def terms(node: Node, xs: Sequence[Bounds]) -> tuple[int, np.ndarray]:
         reduced = node.inputs[0].shape
         count = int(np.prod([reduced[a] for a in node.attr("axes")], dtype=np.int64))
         return count, reference(xs[0].size, **attrs)
-    if node.name == "matmul":
-        return node.inputs[0].shape[-1], xs[0].size @ xs[1].size
+    if node.name in PRODUCTS:
+        return PRODUCTS[node.name](node), reference(xs[0].size, xs[1].size, **attrs)
+    if node.name == "standardize" and 0 not in node.shape:
+        axes, eps = node.attr("axes"), node.attr("eps")
+        middle = (xs[0].low + xs[0].high) / 2
+        away = np.abs(middle) + np.mean(np.abs(middle), axes, keepdims=True)
+        spread = np.sqrt(np.var(middle, axes, keepdims=True) + eps)
+        count = int(np.prod([node.shape[a] for a in axes], dtype=np.int64)) + 10
+        return count, np.broadcast_to(away / spread, node.shape)
     if node.name == "scatter_add":
         count = int(np.prod(node.inputs[1].shape, dtype=np.int64)) + 1
         return count, reference(xs[0].size, xs[1].low, xs[2].size)
     return 0, np.zeros(node.shape)
 
 
-def _product(x: Bounds, y: Bounds) -> Bounds:
+def _product(node: Node, x: Bounds, y: Bounds) -> Bounds:
+    def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return _combined(node.primitive.reference, a, b, **dict(node.attrs))
+
     a, b = (x.low + x.high) / 2, (y.low + y.high) / 2
     r, s = x.width / 2, y.width / 2
-    middle, radius = a @ b, np.abs(a) @ s + r @ np.abs(b) + r @ s
+    middle, radius = times(a, b), times(np.abs(a), s) + times(r, np.abs(b)) + times(r, s)
     return Bounds(middle - radius, middle + radius)
 
 
 def carry(node: Node, xs: Sequence[Bounds], *, rounding: bool) -> Bounds:
     """Bounds of a node from those of its inputs; `rounding` off says all is exact."""
-    if node.name == "matmul":
-        low, high = _product(*xs)
+    if node.name in PRODUCTS:
+        low, high = _product(node, *xs)
     elif node.name == "scatter_add":
         low, high = _rising(node, xs[0], Bounds(xs[1].low, xs[1].low), xs[2])
     else:

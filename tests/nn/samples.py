@@ -16,34 +16,8 @@ import numpy as np
 import pellucid as pe
 from pellucid import nn
 
-Function = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class LayerSample:
-    """A layer, the shape of one example, and how PyTorch says the same.
-
-    `torch` maps (torch, layer's state as torch tensors) to a function of x.
-    """
-
-    make: Callable[[], nn.Module]
-    shape: tuple[int, ...]
-    torch: Callable[[Any, dict[str, Any]], Function] | None = None
-    training: bool = False
-
-    def function(self, dtype: Any = np.float64, rows: int = 3) -> tuple[Function, list[np.ndarray]]:
-        """The layer as a function of x and its parameters, and where to evaluate it."""
-        pe.random.set_seed(1)
-        layer = self.make().astype(dtype)
-        names = list(layer.parameters())
-
-        def run(x: Any, *values: Any) -> Any:
-            pe.random.set_seed(2)  # the same units drop at every call
-            with nn.training_mode(self.training):
-                return nn.functional_call(layer, dict(zip(names, values, strict=True)), x)
-
-        x = np.random.default_rng(0).standard_normal((rows, *self.shape)).astype(dtype)
-        return run, [x, *(layer.state_dict()[name] for name in names)]
+from .layer_sample import Function, LayerSample
+from .samples_of_space import SPACE, channels_first
 
 
 def _linear(torch: Any, s: dict[str, Any]) -> Function:
@@ -77,9 +51,11 @@ def _maxout(out: int, pieces: int) -> Callable[[Any, dict[str, Any]], Function]:
 
 def _batch_norm(training: bool) -> Callable[[Any, dict[str, Any]], Function]:
     def make(torch: Any, s: dict[str, Any]) -> Function:
-        zeros, ones = torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
-        return lambda x: torch.nn.functional.batch_norm(
-            x, zeros, ones, s["gamma"], s["beta"], training
+        zeros, ones = torch.zeros_like(s["beta"]), torch.ones_like(s["beta"])
+        return channels_first(
+            lambda x: torch.nn.functional.batch_norm(
+                x, zeros, ones, s["gamma"], s["beta"], training
+            )
         )
 
     return make
@@ -162,6 +138,9 @@ LAYERS: dict[str, list[LayerSample]] = {
         LayerSample(lambda: nn.BatchNorm(5), (5,), _batch_norm(training=False)),
         LayerSample(lambda: nn.BatchNorm(5), (5,), _batch_norm(training=True), training=True),
         LayerSample(lambda: nn.BatchNorm(3, rate=1, eps=0.1), (4, 3), training=True),
+        LayerSample(lambda: nn.BatchNorm(3), (4, 3), _batch_norm(training=True), training=True),
+        LayerSample(lambda: nn.BatchNorm(3), (4, 5, 3), _batch_norm(training=True), training=True),
+        LayerSample(lambda: nn.BatchNorm(3), (4, 5, 3), _batch_norm(training=False)),
     ],
     "LayerNorm": [
         LayerSample(lambda: nn.LayerNorm(5), (5,), _layer_norm),
@@ -172,6 +151,8 @@ LAYERS: dict[str, list[LayerSample]] = {
         LayerSample(nn.Flatten, (), lambda torch, s: lambda x: x.reshape(-1, 1)),
     ],
 }
+
+LAYERS |= SPACE
 
 # For each activation some inputs and its values there, to all digits of float64.
 ACTIVATIONS: dict[str, tuple[list[float], list[float]]] = {

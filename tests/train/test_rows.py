@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import pellucid as pe
+from pellucid import nn
 from pellucid.core import random
 from pellucid.core.node import TABLE, placeholder, tracing
 from pellucid.core.tensor import Tensor, apply
+from pellucid.core.windows import tensordot, windows_of
 from pellucid.train.rows import _RULES, treats_rows_alone
 
 W = pe.tensor(np.ones((4, 3)))
@@ -31,6 +33,21 @@ ALONE = {
     "one-hot": lambda x: pe.one_hot(pe.argmax(x), 3),
     "padded": lambda x: apply("pad", x, before=(0, 1), after=(0, 0), between=(0, 2)),
 }
+SIGNAL, KERNEL = (7, 2, 2), pe.tensor(np.ones((2, 2, 3)))
+ALONE |= {
+    "windows": lambda x: pe.conv(pe.reshape(x, SIGNAL), KERNEL, padding="same"),
+    "windows of parts": lambda x: pe.reshape(
+        pe.conv(pe.reshape(x, (14, 2, 1)), pe.ones((2, 1, 3))), (7, 6)
+    ),
+    "greatest of windows": lambda x: pe.max_pool(pe.reshape(x, SIGNAL), 2, 1, padding="same"),
+    "means of windows": lambda x: pe.avg_pool(pe.reshape(x, SIGNAL), 2, 1, padding="same"),
+    "seen windows": lambda x: windows_of(pe.reshape(x, SIGNAL), (2,), (1,)),
+    "contraction": lambda x: tensordot(pe.reshape(x, SIGNAL), pe.ones((2, 2, 5)), 0, 2),
+    "own contraction": lambda x: tensordot(x, pe.reshape(x, SIGNAL), 1, 0),
+    "larger": nn.Sequential(lambda x: pe.reshape(x, SIGNAL), nn.Upsample(3, "bilinear")),
+    "fewer": nn.Sequential(lambda x: pe.reshape(x, (7, 4, 1)), nn.AdaptiveAvgPool(3)),
+    "groups": nn.Sequential(lambda x: pe.reshape(x, SIGNAL), nn.GroupNorm(2, 2)),
+}
 MIXING = {
     "mean of all": lambda x: x - pe.mean(x, 0, keepdims=True),
     "a number per row": lambda x: x + TABLE_OF_7,
@@ -45,6 +62,12 @@ MIXING = {
     "nothing of x": lambda x: TABLE_OF_7 * 2,
     "random": lambda x: x + random.uniform((7, 4)),
     "scattered": lambda x: apply("scatter_add", TABLE_OF_7, pe.argmax(x), x),
+    "kernel of the rows": lambda x: pe.conv(
+        pe.reshape(x, SIGNAL), pe.reshape(x[:2], (1, 2, 4)), padding="same"
+    ),
+    "windows over rows": lambda x: pe.max_pool(pe.reshape(x, (1, 7, 4)), 1)[0],
+    "rows contracted": lambda x: tensordot(TABLE_OF_7 @ x.T, x, 0, 1),
+    "all contracted": lambda x: tensordot(x, x, 0, 0)[:, :, 0, 0],
     "moved": lambda x: apply("pad", x, before=(1, 0), after=(0, 0), between=(0, 0))[:7],
 }
 

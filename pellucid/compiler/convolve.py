@@ -1,0 +1,162 @@
+"""How convolutions with few features are arranged, chosen by shapes alone.
+
+Where they fill no vector, neighbours share its lanes; where they fill one only, each
+scalar that is spread serves several products.
+
+*across*: the window's last axis is walked last, so that neighbouring places, which see the
+same elements there, share them.
+
+*turned*: the gradient of a kernel with its features as rows, so that long rows of what
+the windows see are the columns.
+
+*beside*: the features of g neighbouring places are the columns of one product; the kernel
+stands g times in a wider one, one step further each time, among zeros. (Where a value is
+infinite or NaN, so may those be that stand up to g - 1 places away from it.)
+
+*folded*: a product over all axes but the last of space has a column for each element of
+the window along that axis and each feature; what belongs together lies on a diagonal,
+and is added up.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pellucid.core.convolution import Geometry, lowered, lowered_gradient, padded
+from pellucid.core.functions import stack
+from pellucid.core.movement import pad
+from pellucid.core.node import Node, Shape
+from pellucid.core.storage import LANES
+from pellucid.core.tensor import Tensor, apply, broadcast_to, reshape, sum, transpose
+from pellucid.core.windows import tensordot, windows_of
+
+GAIN = 1.3
+"""How many times fewer operations make up for the detour."""
+
+DEEP = 32
+"""Terms per element from which the folded product is worth storing."""
+
+
+def convolution(n: Node) -> Tensor:
+    """A convolution by the way that needs the fewest operations on vectors."""
+    x, w = map(Tensor, n.inputs)
+    geometry = Geometry(**dict(n.attrs))
+    features, size = w.shape[-1], w.shape[-3]
+    if geometry.groups > 1 or features > LANES or 0 in n.shape:
+        return lowered(x, w, geometry)
+    if 2 * features > LANES:
+        return (_across if size > 1 and geometry.stride[-1] == 1 else lowered)(x, w, geometry)
+    g, beside = _neighbours(n.shape[-2], features, size, geometry)
+    depth = math.prod(w.shape[:-3]) * w.shape[-2]
+    reads = x.shape[-2] / n.shape[-2]  # places of the input for each of the output
+    folded = reads * -(-size * features // LANES) + 2 * size / depth
+    if geometry.stride[-1] > 1 or geometry.between[-1] or depth < DEEP:
+        folded = math.inf
+    if GAIN * min(beside, folded) > size:
+        return lowered(x, w, geometry)
+    return _folded(x, w, geometry) if folded < beside else _beside(x, w, geometry, g)
+
+
+def kernel_gradient(n: Node) -> Tensor:
+    """The gradient of a convolution's kernel, likewise."""
+    (x, g), attrs = map(Tensor, n.inputs), dict(n.attrs)
+    size = attrs.pop("size")
+    geometry = Geometry(**attrs)
+    features = g.shape[-1]
+    count, beside = _neighbours(g.shape[-2], features, size[-1], geometry)
+    if geometry.groups == 1 and features <= LANES and 0 not in g.shape:
+        along = size[-1] * x.shape[-1] if geometry.dilation[-1] == 1 else 0
+        if 2 * features > LANES and along >= 2 * LANES:
+            return _turned(x, g, size, geometry)
+    if geometry.groups > 1 or 2 * features > LANES or GAIN * beside > size[-1]:
+        return lowered_gradient(x, g, size, geometry)
+    return _beside_gradient(x, g, size, geometry, count)
+
+
+def _neighbours(wide: int, features: int, size: int, geometry: Geometry) -> tuple[int, float]:
+    """How many places to take together, and how wide the window is for each of them then."""
+    if geometry.dilation[-1] > 1 or 2 * features > LANES:
+        return 1, math.inf
+    stride = geometry.stride[-1]
+    fits = [g for g in range(1, LANES // features + 1) if wide % g == 0]
+    g = min(fits, key=lambda g: ((g - 1) * stride + size) / g)
+    return g, ((g - 1) * stride + size) / g
+
+
+def _across(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    n, axes = w.ndim - 2, tuple(range(2 * w.ndim - 2))
+    x = padded(x, geometry.before, geometry.after, geometry.between)
+    seen = windows_of(x, w.shape[:-2], geometry.stride, geometry.dilation)  # (B, *O, *K', k, C)
+    seen = transpose(seen, (*axes[: 2 * n], 2 * n + 1, 2 * n))
+    kernel = transpose(w, (*axes[: n - 1], n, n - 1, n + 1))  # (*K', C, k, F)
+    return tensordot(seen, kernel, 0, n + 1)
+
+
+def _turned(x: Tensor, g: Tensor, size: Shape, geometry: Geometry) -> Tensor:
+    n = len(size)
+    x = padded(x, geometry.before, geometry.after, geometry.between)
+    seen = windows_of(x, size, geometry.stride, geometry.dilation)  # (B, *O, *K', k, C)
+    seen = reshape(seen, (*seen.shape[: 2 * n], size[-1] * x.shape[-1]))
+    places, outer = tuple(range(n + 1)), tuple(range(n + 1, 2 * n))
+    seen = transpose(seen, (*outer, *places, 2 * n))  # (*K', B, *O, k C)
+    rows = transpose(g, (n + 1, *places))  # (F, B, *O)
+    rows = broadcast_to(reshape(rows, (1,) * (n - 1) + rows.shape), size[:-1] + rows.shape)
+    found = tensordot(rows, seen, n - 1, n + 1)  # (*K', F, k C)
+    found = reshape(found, (*found.shape[:-1], size[-1], x.shape[-1]))
+    return transpose(found, (*range(n - 1), n, n + 1, n - 1))
+
+
+def _beside(x: Tensor, w: Tensor, geometry: Geometry, g: int) -> Tensor:
+    features, axis, stride = w.shape[-1], w.ndim - 3, geometry.stride
+    copies = []
+    for i in range(g):
+        before, after = [0] * w.ndim, [0] * w.ndim
+        before[axis], after[axis] = i * stride[-1], (g - 1 - i) * stride[-1]
+        copies.append(pad(w, tuple(before), tuple(after)))
+    wider = stack(copies, w.ndim - 1)  # (*K', C, g, F)
+    wider = reshape(wider, (*wider.shape[:-2], g * features))
+    y = lowered(x, wider, geometry._replace(stride=(*stride[:-1], g * stride[-1])))
+    return reshape(y, (*y.shape[:-2], y.shape[-2] * g, features))
+
+
+def _beside_gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry, count: int) -> Tensor:
+    features, stride = g.shape[-1], geometry.stride[-1]
+    wide = reshape(g, (*g.shape[:-2], g.shape[-2] // count, count * features))
+    reached = (*size[:-1], size[-1] + (count - 1) * stride)
+    further = geometry._replace(stride=(*geometry.stride[:-1], count * stride))
+    found = lowered_gradient(x, wide, reached, further)  # (*K', C, g F)
+    found = reshape(found, (*found.shape[:-1], count, features))
+    total: Tensor | None = None
+    for i in range(count):
+        start, stop = [0] * found.ndim, list(found.shape)
+        start[len(size) - 1], stop[len(size) - 1] = i * stride, i * stride + size[-1]
+        start[-2], stop[-2] = i, i + 1
+        one = (1,) * found.ndim
+        part = apply("slice", found, start=tuple(start), stop=tuple(stop), step=one)
+        total = part if total is None else total + part
+    assert total is not None
+    return reshape(total, (*size, x.shape[-1], features))
+
+
+def _folded(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    n, features, size = w.ndim - 2, w.shape[-1], w.shape[-3]
+    axes = tuple(range(w.ndim))
+    turned = transpose(w, (*axes[: n - 1], n, n - 1, n + 1))  # (*K', C, k, F)
+    turned = reshape(turned, (*w.shape[: n - 1], 1, w.shape[-2], size * features))
+
+    def ending(values: Shape, last: int) -> Shape:
+        return (*values[:-1], last)
+
+    along = geometry._replace(
+        before=ending(geometry.before, 0),
+        after=ending(geometry.after, 0),
+        dilation=ending(geometry.dilation, 1),
+    )
+    y = lowered(x, turned, along)  # (B, *O', W, k F)
+    none, one = (0,) * (n - 1), (1,) * (n - 1)
+    before, after = (*none, geometry.before[-1]), (*none, geometry.after[-1])
+    y = padded(y, before, after, (0,) * n)
+    seen = windows_of(y, (*one, size), (1,) * n, (*one, geometry.dilation[-1]))
+    seen = reshape(seen, (*y.shape[:n], seen.shape[n], size, size, features))
+    meeting = apply("diagonal", seen, first=n + 1, second=n + 2)  # (B, *O, k, F)
+    return sum(meeting, n + 1)

@@ -1,0 +1,224 @@
+"""Convolutions compiled: every arrangement, what is fused and what is not stored, same bits."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import pellucid as pe
+from pellucid import models, nn, optim
+from pellucid.compiler import convolve, pipeline
+from pellucid.core.convolution import Geometry, convolution
+from pellucid.core.tensor import tensor
+from pellucid.train.step import TrainingState, trace_step
+from tests.programs import bits, processor, reference, run, same_processors, threads, trace
+
+ARRANGED = ("lowered", "lowered_gradient", "_across", "_turned")
+ARRANGED += ("_beside", "_beside_gradient", "_folded")
+
+# x, w, stride, padding, dilation, and how the convolution and its kernel's gradient are arranged
+SHAPES = {
+    "wide": ((2, 9, 10, 5), (3, 3, 5, 40), 1, 1, 1, "lowered", "lowered_gradient"),
+    "one vector": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 1, 1, "_across", "_turned"),
+    "one vector of a signal": ((3, 40, 32), (7, 32, 12), 1, 3, 1, "_across", "_turned"),
+    "few from one": ((2, 12, 28, 1), (5, 5, 1, 6), 1, 2, 1, "_beside", "_beside_gradient"),
+    "few, strided": ((2, 12, 28, 3), (5, 5, 3, 4), 2, 2, 1, "_beside", "_beside_gradient"),
+    "few from many": ((2, 10, 10, 16), (5, 5, 16, 6), 1, 4, 1, "_folded", "_beside_gradient"),
+    "few from many, apart": ((1, 9, 14, 12), (3, 5, 12, 3), 1, 2, 2, "_folded", "lowered_gradient"),
+    "dilated": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 2, 2, "_across", "lowered_gradient"),
+    "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "lowered_gradient"),
+    "volume": ((1, 5, 6, 8, 4), (2, 3, 3, 4, 3), 1, 1, 1, "_beside", "_beside_gradient"),
+}
+
+
+def case(name):
+    x, w, stride, pad, dilation, *_ = SHAPES[name]
+    n, rng = len(x) - 2, np.random.default_rng(3)
+    values = tuple((v,) * n for v in (stride, pad, pad, 0, dilation))
+    return rng.standard_normal(x), rng.standard_normal(w), Geometry(*values)
+
+
+def with_gradients(geometry, x, w):
+    y, pull = pe.vjp(partial(convolution, geometry=geometry), tensor(x), tensor(w))
+    return [y, *pull(pe.sin(y))]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_arrangements_agree_with_the_reference(name, monkeypatch):
+    x, w, geometry = case(name)
+    used = []
+    for each in ARRANGED:
+        plain = getattr(convolve, each)
+        spy = lambda *args, each=each, plain=plain: used.append(each) or plain(*args)  # noqa: E731
+        monkeypatch.setattr(convolve, each, spy)
+    monkeypatch.setattr("pellucid.compiler.cache.read", lambda name: None)  # made anew
+    forward = trace(partial(convolution, geometry=geometry), tensor(x), tensor(w))
+    pipeline.lower(forward)
+    assert used[0] == SHAPES[name][5]
+    used.clear()
+    c = trace(partial(with_gradients, geometry), x, w)
+    for found, right in zip(run(c, [x, w]), reference(c, [x, w]), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
+    assert SHAPES[name][6] in used
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_arrangements_have_the_same_bits_everywhere(name):
+    x, w, geometry = case(name)
+    given = [x.astype(np.float32), w.astype(np.float32)]
+    found = set()
+    for cpu in same_processors():
+        for count in (1, 2, 3):
+            with processor(cpu), threads(count), pytest.MonkeyPatch.context() as patch:
+                patch.setattr("pellucid.compiler.schedule.SHARED_FROM", count == 3 and 10**12)
+                found.add(bits(run(trace(partial(with_gradients, geometry), *given), given)))
+    assert len(found) == 1
+
+
+NETWORKS = {
+    "lenet5": (models.lenet5, (28, 28, 1)),
+    "convnet": (lambda: models.convnet(size=8), (8, 8, 3)),
+    "resnet": (lambda: models.resnet(8), (8, 8, 3)),
+    "series": (lambda: models.series_resnet(10, widths=(16, 32)), (33, 1)),
+}
+
+
+def step_of(name, batch=6, rows=24):
+    pe.random.set_seed(0)
+    make, shape = NETWORKS[name]
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, *shape)).astype(np.float32)
+    y = rng.integers(0, 10, rows).astype(np.int32)
+    state = TrainingState(make(), optim.adam(1e-3), 0)
+    return state, trace_step(state, nn.as_loss("cross_entropy"), {}, [X, y], batch), [X, y]
+
+
+def weights_after(name, steps=5):
+    state, step, data = step_of(name)
+    order = np.random.default_rng(1).integers(0, 24, (steps, 6)).astype(np.int32)
+    records = run(step.computation, [*data, order], steps=steps)
+    return bits([*records, *(np.array(c.value) for c in state.cells)])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_have_the_same_bits_everywhere(name):
+    found = set()
+    for cpu in same_processors():
+        for count in (1, 2, 3):
+            with processor(cpu), threads(count):
+                found.add(weights_after(name))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_example_is_predicted_alike_in_any_company(name):
+    make, shape = NETWORKS[name]
+    model = make()
+    X = np.random.default_rng(5).standard_normal((7, *shape)).astype(np.float32)
+    together = model.predict(X)
+    for i in (0, 3, 6):
+        np.testing.assert_array_equal(model.predict(X[i : i + 1])[0], together[i])
+
+
+def planned(f, *arrays):
+    return pipeline.lower(trace(f, *arrays))
+
+
+def stored(plan):
+    """Names of the large values that some kernel writes."""
+    buffers = {store.target.buffer for k in plan.kernels for store in k.stores}
+    return [b.owner.name for b in buffers if b.owner is not None and np.prod(b.owner.shape) > 5000]
+
+
+IMAGES, KERNEL = np.ones((4, 16, 16, 16), np.float32), np.ones((3, 3, 16, 32), np.float32)
+
+
+def test_padding_is_written_where_it_is_computed():
+    plan = planned(lambda x, w: pe.conv(pe.tanh(x), w, padding="same"), IMAGES, KERNEL)
+    assert stored(plan) == ["tanh"]
+    edges = [k for k in plan.kernels if not k.nodes]
+    assert all(s.source is None for k in edges for s in k.stores)
+    assert sum(np.prod(k.domain) for k in edges) < 0.5 * IMAGES.size
+
+
+def test_cheap_values_are_computed_where_they_are_read():
+    def f(x):
+        apart = x * 2.0 - 1.0
+        return pe.sum(pe.exp(apart), 0), pe.sum(apart * apart, 0), pe.max(apart, 0)
+
+    plan = planned(f, IMAGES)
+    assert stored(plan) == []
+    x = np.random.default_rng(0).standard_normal(IMAGES.shape).astype(np.float32)
+    c = trace(f, x)
+    for found, right in zip(run(c, [x]), reference(c, [x]), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-4)
+
+
+def test_expensive_values_are_stored():
+    plan = planned(lambda x: [pe.sum(y, 0) for y in [pe.exp(x)]] + [pe.exp(x) * 2.0], IMAGES)
+    assert sum("exp" in [n.name for n in k.nodes] for k in plan.kernels) == 1
+
+
+def test_what_follows_a_convolution_stays_in_its_kernel():
+    plan = planned(lambda x, w: pe.relu(pe.conv(x, w) + 1.0), IMAGES, KERNEL)
+    (kernel,) = [k for k in plan.kernels if k.kind == "contract"]
+    assert [n.name for n in kernel.nodes] == ["tensordot", "add", "relu"]
+
+
+def test_reductions_of_the_same_values_read_them_once():
+    plan = planned(lambda x: (pe.sum(x, (0, 1, 2)), pe.sum(pe.exp(x), (0, 1, 2))), IMAGES)
+    (kernel,) = [k for k in plan.kernels if k.kind == "reduce" and np.prod(k.domain) > 5000]
+    assert len(kernel.roots) == 2
+
+
+def test_sums_over_many_rows_are_shared():
+    plan = planned(lambda x: pe.sum(x * x), np.ones((320, 200), np.float32))
+    (kernel,) = [k for k in plan.kernels if np.prod(k.domain) > 5000]
+    assert kernel.outer == (16,) and kernel not in plan.serial
+
+
+def test_long_walks_go_in_blocks():
+    x, w = np.ones((16, 34, 34, 32), np.float32), np.ones((3, 3, 32, 32), np.float32)
+    none = (0, 0)
+    geometry = Geometry((1, 1), none, none, none, (1, 1))
+    c = trace(partial(with_gradients, geometry), x, w)
+    (kernel,) = [k for k in pipeline.lower(c).kernels if k.kind == "contract" and k.blocks]
+    assert kernel.root.shape == w.shape
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal(a.shape).astype(np.float32) for a in (x, w * 0.1)]
+    for found, right in zip(run(c, given), reference(c, given), strict=True):
+        np.testing.assert_allclose(found, right, rtol=2e-3, atol=2e-3 * np.abs(right).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((40, 33), (1, 0)),
+        ((16, 16), (1, 0)),
+        ((8, 5), (1, 0)),
+        ((9, 64, 40), (2, 0, 1)),
+        ((3, 3, 20, 33), (0, 1, 3, 2)),
+        ((31, 64, 17), (0, 2, 1)),
+        ((300, 128), (1, 0)),
+    ],
+)
+def test_copies_that_turn(shape, axes, dtype):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    for count in (1, 2):
+        with threads(count):
+            (found,) = run(trace(lambda x: pe.transpose(x, axes), x), [x])
+            np.testing.assert_array_equal(found, x.transpose(axes))
+
+
+def test_processors_without_fma_work_too():
+    """Slowly, by a function for each multiply-add."""
+    with processor("x86-64"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pellucid.compiler.cache.read", lambda name: None)
+        try:
+            found = weights_after("lenet5", 1)
+        except ValueError:
+            pytest.skip("this processor is of another family")
+    assert found == weights_after("lenet5", 1)
