@@ -15,7 +15,8 @@ import pellucid as pe
 from pellucid import nn, optim, train
 from pellucid.core.random import seed_words
 from pellucid.train.datasets import load_digits, read_idx
-from pellucid.train.shuffle import shuffle_reference, split_rows
+from pellucid.train.shuffle import shuffle_reference
+from pellucid.train.split import shares_of_rest, split_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("PELLUCID_DATA") or ROOT.parent / "shared" / "data")
@@ -156,7 +157,7 @@ def test_validation_figures_are_those_of_evaluate():
     X, y = blobs(300)
     model = network(4, 6, 3, dropout=0.5)
     run = train.fit(model, X, y, epochs=2, validation=0.25, seed=5)
-    _, held_out = split_rows(300, 75, seed_words(5))
+    _, held_out = split_rows(y, shares_of_rest([0.25]), seed_words(5))
     found = train.evaluate(model, X[held_out], y[held_out])
     assert run.history.row(-1)["val_loss"] == found["loss"]
     assert run.history.row(-1)["val_accuracy"] == found["accuracy"]
