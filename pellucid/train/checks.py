@@ -184,7 +184,7 @@ def weights(values: Any, rows: int, dtype: np.dtype, name: str = "sample_weight"
         row = int(np.argmax(exact < 0))
         raise ValueError(f"{name} must not be negative, received {array[row]} at row {row}")
     if not exact.any():
-        raise ValueError(f"{name} is zero for every row: nothing would be learned")
+        raise ValueError(f"{name} is zero for every row, so that none would count")
     return np.ascontiguousarray(scaled(exact, name), dtype)
 
 

@@ -204,7 +204,14 @@ def record_of(
         weight = tensor(float(prediction.shape[0]))
     figures = [value, weight]
     for name, function in metrics.items():
-        each = tensor(function(prediction, target))
+        try:
+            each = tensor(function(prediction, target))
+        except Exception as error:
+            error.add_note(
+                f"in metric {name}; a function of NumPy arrays, such as scikit-learn's, is given as "
+                "train.whole_set(function)"
+            )
+            raise
         if each.ndim == 0:  # a mean of the whole batch
             each = each * float(prediction.shape[0])
         elif each.shape[0] != prediction.shape[0]:
