@@ -99,7 +99,7 @@ def test_sure_answers_are_told_apart_by_their_logits():
         (
             {"function": len, "reads": "logits"},
             ValueError,
-            "unknown reading 'logits'; known are cl",
+            "unknown reading 'logits'; known are",
         ),
     ],
 )
