@@ -215,6 +215,6 @@ def _groups(y: Any, name: str) -> np.ndarray:
 
 def _take(values: Any, rows: np.ndarray) -> Any:
     """Some rows of an array, a list, or a table."""
-    if isinstance(values, list | tuple):
+    if isinstance(values, Sequence):
         values = np.asarray(values)
     return getattr(values, "iloc", values)[rows]  # a pandas table goes by position there
