@@ -76,6 +76,11 @@ def decision_of(loss: nn.Loss, y: np.ndarray, output_shape: tuple[int, ...]) -> 
     return Decision(kind, output_shape[-1] if kind == EXCLUSIVE else 2, loss, boundary)
 
 
+def fits_any(decision: Decision) -> str:
+    """Why a metric cannot be measured under a decision: no reason."""
+    return ""
+
+
 def check_coded(decision: Decision, y: np.ndarray, name: str) -> None:
     """Refuse targets of a loss over quantities that do not stand for classes.
 

@@ -121,7 +121,7 @@ def find_learning_rate(
     chosen = nn.as_loss(loss)
     rule = optim.adam() if optimizer is None else optim.as_optimizer(optimizer)
     data = prepared(model, chosen, X, y, sample_weight)
-    weighed = with_class_weights(chosen, class_weight, model, data[0])
+    criterion = with_class_weights(chosen, class_weight, model, data[0])
     slope = float(portable.log(high / low)) / (steps - 1)
 
     def growing(rate: Tensor, t: Tensor) -> Tensor:
@@ -129,7 +129,9 @@ def find_learning_rate(
 
     state = TrainingState(model, rule.with_rate(growing), seed)
     epochs = -(-steps // -(-len(data[0]) // batch_size))
-    loop = Loop(partial(trace_step, state, weighed, {}, data), data, batch_size, epochs, True, seed)
+    loop = Loop(
+        partial(trace_step, state, criterion, {}, data), data, batch_size, epochs, True, seed
+    )
     kept = copies(cells_of(model))
     try:
         losses = _losses(loop, steps)

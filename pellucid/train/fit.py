@@ -122,10 +122,10 @@ def fit(
     rate = Rate() if any(w.changes_rate for w in watchers) else None
     columns = columns_of(measures, sets, rate)
     evaluations = {name: Evaluation(model, decision, measures, rows) for name, rows in sets.items()}
-    weighed = with_class_weights(chosen, class_weight, model, data[0])
+    criterion = with_class_weights(chosen, class_weight, model, data[0])
     rule = _for_batch(rule, min(batch_size, len(data[0])), reference_batch)
     state = TrainingState(model, rule, seed, rate)
-    trace = partial(trace_step, state, weighed, per_row(measures), data)
+    trace = partial(trace_step, state, criterion, per_row(measures), data)
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
     run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)
     one_epoch = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)

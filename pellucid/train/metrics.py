@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,15 @@ from pellucid.core.tensor import Tensor, absolute, apply, cast, equal, mean, res
 
 from . import whole_set
 from .checks import one_of, whole_number
-from .decision import CLASSES, EXCLUSIVE, INDEPENDENT, Decision, check_coded, check_reading
+from .decision import (
+    CLASSES,
+    EXCLUSIVE,
+    INDEPENDENT,
+    Decision,
+    check_coded,
+    check_reading,
+    fits_any,
+)
 from .whole_set import WholeSet
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -56,7 +65,7 @@ class Metric:
     greater_is_better: bool | None = None
     of: str = ""
     finish: Callable[[Any], Any] | None = None
-    unfit: Callable[[Decision], str] = lambda decision: ""
+    unfit: Callable[[Decision], str] = fits_any
     each_output: bool = False
 
     def of_mean(self, mean: Any) -> Any:
@@ -71,7 +80,12 @@ class Metric:
 AnyMetric = Metric | WholeSet
 
 METRICS: dict[str, AnyMetric] = {row.name: row for row in whole_set.ROWS}
-"""Metrics by name."""
+"""Metrics by name.
+
+"precision", "recall" and "f1" are those of class 1; with "_macro", "_weighted" or "_micro" after
+the name they are means over the classes, plain or by their size, or count all decisions together.
+These, "roc_auc", "r2" and "confusion_matrix" are measured on whole sets, the others row by row.
+"""
 
 
 def metric(
@@ -174,25 +188,27 @@ def top_k(k: int) -> Metric:
         Tensor([0., 1., 1.], dtype=float32)
     """
     k = whole_number(k, "k")
+    function, unfit = partial(_is_in_top, k=k), partial(_has_no_top, k=k)
+    return Metric(f"top_{k}_accuracy", function, True, "classes", unfit=unfit)
 
-    def in_top(prediction: Tensor, target: Tensor) -> Tensor:
-        axis = prediction.ndim - 1
-        place = apply("iota", shape=prediction.shape, axis=axis)
-        true = expand(_true_class(prediction, target), prediction.shape, (axis,))
-        score = sum(where(place == true, prediction, 0.0), axis)
-        score = expand(score, prediction.shape, (axis,))
-        ahead = (prediction > score) | ((prediction == score) & (place < true))
-        ahead = ahead | (prediction != prediction)  # as in `argmax`, a NaN is greatest
-        return cast(sum(cast(ahead, np.int32), axis) < k, prediction.dtype)
 
-    def unfit(decision: Decision) -> str:
-        if decision.kind != EXCLUSIVE:
-            return "needs one output per class"
-        if k >= decision.classes:
-            return f"is 1 for whatever a model with {decision.classes} classes predicts"
-        return ""
+def _is_in_top(prediction: Tensor, target: Tensor, k: int) -> Tensor:
+    axis = prediction.ndim - 1
+    place = apply("iota", shape=prediction.shape, axis=axis)
+    true = expand(_true_class(prediction, target), prediction.shape, (axis,))
+    score = sum(where(place == true, prediction, 0.0), axis)
+    score = expand(score, prediction.shape, (axis,))
+    ahead = (prediction > score) | ((prediction == score) & (place < true))
+    ahead = ahead | (prediction != prediction)  # as in `argmax`, a NaN is greatest
+    return cast(sum(cast(ahead, np.int32), axis) < k, prediction.dtype)
 
-    return Metric(f"top_{k}_accuracy", in_top, True, "classes", unfit=unfit)
+
+def _has_no_top(decision: Decision, k: int) -> str:
+    if decision.kind != EXCLUSIVE:
+        return "needs one output per class"
+    if k >= decision.classes:
+        return f"is 1 for whatever a model with {decision.classes} classes predicts"
+    return ""
 
 
 METRICS["top_5_accuracy"] = top_k(5)

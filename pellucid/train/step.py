@@ -208,8 +208,8 @@ def record_of(
             each = tensor(function(prediction, target))
         except Exception as error:
             error.add_note(
-                f"in metric {name}; a function of NumPy arrays, such as scikit-learn's, is given as "
-                "train.whole_set(function)"
+                f"in metric {name}; a function of NumPy arrays, as scikit-learn has them, is given "
+                "as train.whole_set(function)"
             )
             raise
         if each.ndim == 0:  # a mean of the whole batch

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .checks import one_of
-from .decision import INDEPENDENT, READINGS, Decision
+from .decision import INDEPENDENT, READINGS, Decision, fits_any
 
 Function = Callable[..., Any]
 
@@ -42,7 +42,7 @@ class WholeSet:
     greater_is_better: bool | None = None
     of: str = ""
     is_number: bool = True
-    unfit: Callable[[Decision], str] = lambda decision: ""
+    unfit: Callable[[Decision], str] = fits_any
     told_labels: bool = False
 
     def measure(self, decision: Decision, prediction: np.ndarray, target: np.ndarray) -> Any:
@@ -112,15 +112,11 @@ def whole_set(
 # -- the table ------------------------------------------------------------------------
 
 
-def _of_classes(function: str, **options: Any) -> Function:
-    """A function of scikit-learn over class numbers, imported when it is first called."""
+def _scikit_learns(y_true: np.ndarray, y_pred: np.ndarray, function: str, **options: Any) -> Any:
+    """What a function of scikit-learn's gives."""
+    from sklearn import metrics  # slow to import
 
-    def measured(y_true: np.ndarray, y_pred: np.ndarray, **more: Any) -> Any:
-        from sklearn import metrics  # slow to import
-
-        return getattr(metrics, function)(y_true, y_pred, **options, **more)
-
-    return measured
+    return getattr(metrics, function)(y_true, y_pred, **options)
 
 
 def _roc_auc(y_true: np.ndarray, scores: np.ndarray) -> float:
@@ -169,10 +165,12 @@ def _averaged(kind: str) -> list[WholeSet]:
         rows.append(
             WholeSet(
                 kind if average == "binary" else f"{kind}_{average}",
-                _of_classes(f"{kind}_score", average=average, zero_division=0.0),
+                functools.partial(
+                    _scikit_learns, function=f"{kind}_score", average=average, zero_division=0.0
+                ),
                 greater_is_better=True,
                 of="classes",
-                unfit=_more_than_two if average == "binary" else WholeSet.unfit,
+                unfit=_more_than_two if average == "binary" else fits_any,
             )
         )
     return rows
@@ -186,7 +184,7 @@ ROWS = (
     WholeSet("r2", _r2, "outputs", greater_is_better=True, of="values"),
     WholeSet(
         "confusion_matrix",
-        _of_classes("confusion_matrix"),
+        functools.partial(_scikit_learns, function="confusion_matrix"),
         of="classes",
         is_number=False,
         unfit=_independent,

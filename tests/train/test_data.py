@@ -128,6 +128,14 @@ def test_the_size_of_all_weights_changes_no_bit(power):
     assert np.isfinite(again.history["loss"]).all()
 
 
+def test_weights_are_scaled_without_a_trace(monkeypatch):
+    expected, run = trained(sample_weight=WEIGHTS, class_weight=[1.0, 3.3])
+    monkeypatch.setattr("pellucid.train.checks.scaled", lambda weights, name: weights)
+    plain, again = trained(sample_weight=WEIGHTS, class_weight=[1.0, 3.3])
+    assert values(plain) == values(expected)
+    assert list(again.history["loss"]) == list(run.history["loss"])
+
+
 @pytest.mark.parametrize("weight", [1e38, 1e-45, 1e300, 5e-324])
 def test_equal_weights_of_any_size_are_no_weights(weight):
     expected, _ = trained()

@@ -153,6 +153,16 @@ def test_the_history_is_the_mean_over_all_rows_of_an_epoch():
     assert run.history["accuracy"].tolist() == [before["accuracy"]] * 3
 
 
+def test_a_root_is_taken_of_the_mean_over_an_epoch():
+    X, y = blobs(50)
+    model = network(4, 1)
+    options = {"loss": "mse", "metrics": ["rmse", "mse"]}
+    run = train.fit(model, X, y, epochs=3, batch_size=16, optimizer=optim.sgd(0.0), **options)
+    expected = train.evaluate(model, X, y, **options)
+    assert run.history["rmse"].tolist() == pytest.approx([expected["rmse"]] * 3, rel=1e-6)
+    assert expected["rmse"] == pytest.approx(expected["mse"] ** 0.5)
+
+
 def test_validation_figures_are_those_of_evaluate():
     X, y = blobs(300)
     model = network(4, 6, 3, dropout=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,7 +160,7 @@ def check(kind: str, p: Problem) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_metrics_over_classes_are_scikit_learns(kind):
-    for rows in (1, 30, 300):
+    for rows in (1, 30, 311):  # the last is measured in blocks and a rest
         for ties in (False, True):
             check(kind, problems(rows, rows, ties)[kind])
 
@@ -305,6 +306,12 @@ def test_what_cannot_be_measured_is_named(given, error, message):
 def test_what_does_not_fit_a_loss_is_named(loss, y, shape, name, message):
     with pytest.raises(ValueError, match=message):
         bound(loss, y, shape, name)
+
+
+def test_metrics_are_sent_to_other_processes():
+    own = train.whole_set(theirs.fbeta_score, beta=2, average="macro", name="f2")
+    for metric in (*METRICS.values(), train.top_k(3), own):
+        assert pickle.loads(pickle.dumps(metric)).name == metric.name
 
 
 def test_k_is_a_whole_number():

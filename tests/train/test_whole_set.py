@@ -118,7 +118,7 @@ def test_a_function_of_arrays_given_as_it_is_says_what_to_do():
     with pytest.raises(ValueError, match="has no value: it is part of a traced") as caught:
         train.evaluate(SAME, U2, Y2, metrics=[theirs.f1_score])
     assert "in metric f1_score" in caught.value.__notes__[0]
-    assert "train.whole_set(function)" in caught.value.__notes__[0]
+    assert "as train.whole_set(function)" in caught.value.__notes__[0]
 
 
 # -- in `fit` ---------------------------------------------------------------------------
