@@ -15,7 +15,7 @@ from pellucid import compiler, io, nn, optim
 from pellucid.core.random import seed_words
 from pellucid.train import Callback, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
-from pellucid.train.shuffle import split_rows
+from pellucid.train.split import shares_of_rest, split_rows
 from pellucid.train.tables import DataError
 
 from .data import Rows, Source, check_output, data_options, read, source_of
@@ -294,5 +294,6 @@ def _split(
     count = round(len(rows.X) * fraction)
     if not 0 < count < len(rows.X):
         return rows, None
-    kept, tested = split_rows(len(rows.X), count, seed_words(seed))
+    alike = np.zeros(len(rows.X), np.int32)
+    kept, tested = split_rows(alike, shares_of_rest([fraction]), seed_words(seed))
     return rows.take(kept), rows.take(tested)

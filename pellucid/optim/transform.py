@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -180,6 +180,33 @@ class Optimizer(Named):
             if kept:
                 new_state[key] = kept
         return updates, new_state
+
+    def with_rate(self, change: Callable[[Tensor, Tensor], Tensor]) -> Optimizer:
+        """The same optimizer with a learning rate that is made of its own.
+
+        Args:
+            change: `(rate, t) -> rate` on tensors of shape () and a floating dtype; t
+                counts the steps before this one.
+
+        Raises:
+            ValueError: it does not have one learning rate.
+
+        Example:
+            >>> from pellucid import optim
+            >>> rule = optim.sgd(0.1).with_rate(lambda rate, t: rate / (1.0 + t))
+        """
+        found = [i for i, t in enumerate(self.transformations) if t.scale is not None]
+        if len(found) != 1:
+            raise ValueError(
+                f"{self!r} has {len(found)} learning rates; expected one, which can be changed"
+            )
+        (at,) = found
+        scale: Any = self.transformations[at].scale
+        changed = replace(self.transformations[at], scale=lambda t: -change(-scale(t), t))
+        return replace(
+            self,
+            transformations=(*self.transformations[:at], changed, *self.transformations[at + 1 :]),
+        )
 
     def _keyed(self) -> list[tuple[str, Transformation]]:
         """The transformations with a name for each that is its own."""

@@ -4,22 +4,36 @@
 `predict` is installed on modules from here. Nothing here draws or stores files.
 """
 
-from .callbacks import Callback, EarlyStopping
+from .callbacks import Callback
 from .diverged import TrainingDiverged
 from .evaluate import evaluate
+from .finder import RateSearch, find_learning_rate
 from .fit import fit
-from .metrics import METRICS
+from .metrics import METRICS, Metric, top_k
+from .plateau import ReduceOnPlateau
 from .predict import predict
 from .run import History, Run
+from .split import split
+from .stopping import EarlyStopping, StopAt
+from .whole_set import WholeSet, whole_set
 
 __all__ = [
     "METRICS",
     "Callback",
     "EarlyStopping",
     "History",
+    "Metric",
+    "RateSearch",
+    "ReduceOnPlateau",
     "Run",
+    "StopAt",
     "TrainingDiverged",
+    "WholeSet",
     "evaluate",
+    "find_learning_rate",
     "fit",
     "predict",
+    "split",
+    "top_k",
+    "whole_set",
 ]

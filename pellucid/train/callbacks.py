@@ -7,12 +7,9 @@ every epoch, in order; where none does, many short epochs are run as one slice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-from .checks import whole_number
-from .metrics import greater_is_better
-from .run import DIVERGED, Run
-from .step import cells_of, copies, restore
+from .run import Run
 
 
 class Callback:
@@ -20,14 +17,18 @@ class Callback:
 
     `run.stop("reason")` in any of them ends the run cleanly.
 
+    Attributes:
+        changes_rate: whether it calls `run.scale_learning_rate`; said in the class.
+
     Example:
-        >>> import pellucid as pe
         >>> from pellucid.train import Callback
-        >>> class StopAt(Callback):
+        >>> class Patient(Callback):
         ...     def epoch_end(self, run):
-        ...         if run.history.last("loss") < 0.1:
-        ...             run.stop("the loss is below 0.1")
+        ...         if run.seconds > 60:
+        ...             run.stop("a minute is over")
     """
+
+    changes_rate: ClassVar[bool] = False
 
     def train_begin(self, run: Run) -> None:
         """Before the first step."""
@@ -62,67 +63,6 @@ class EpochFunction(Callback):
         self.function(run)
 
 
-class EarlyStopping(Callback):
-    """Ends a run when a figure has not become better for some epochs.
-
-    Args:
-        monitor: column of the history; by default "val_loss", or "loss" without validation.
-        patience: epochs without improvement that are waited for.
-        min_delta: the least change that counts as improvement.
-        restore_best: give the model back the parameters of its best epoch.
-
-    Attributes:
-        best: the best figure so far.
-        best_epoch: the epoch it belongs to, counted from 1.
-
-    Example:
-        >>> from pellucid.train import EarlyStopping
-        >>> EarlyStopping(monitor="val_accuracy", patience=5).patience
-        5
-    """
-
-    def __init__(
-        self,
-        monitor: str | None = None,
-        patience: int = 5,
-        min_delta: float = 0.0,
-        restore_best: bool = True,
-    ) -> None:
-        self.monitor = monitor
-        self.patience = whole_number(patience, "patience", least=0)
-        self.min_delta = abs(float(min_delta))
-        self.restore_best = restore_best
-
-    def train_begin(self, run: Run) -> None:
-        """Find the column to watch."""
-        self._column = self.monitor or ("val_loss" if "val_loss" in run.history else "loss")
-        if self._column not in run.history or self._column == "epoch":
-            known = ", ".join(name for name in run.history if name != "epoch")
-            raise ValueError(f"early stopping cannot monitor {self._column!r}; known are {known}")
-        self._sign = -1.0 if greater_is_better(self._column) else 1.0
-        self.best = self._sign * float("inf")
-        self.best_epoch = 0
-        self._cells = cells_of(run.model)
-        self._kept: list[Any] = []
-
-    def epoch_end(self, run: Run) -> None:
-        """Compare with the best epoch so far."""
-        epoch, figure = run.history.epochs, run.history.last(self._column)
-        better = self._sign * (self.best - figure) > self.min_delta
-        if better or not self.best_epoch:
-            self.best, self.best_epoch = figure, epoch
-            if self.restore_best:
-                self._kept = copies(self._cells)
-        elif epoch - self.best_epoch >= self.patience:
-            run.stop(f"{self._column} has not become better since epoch {self.best_epoch}")
-
-    def train_end(self, run: Run) -> None:
-        """Give back the best parameters."""
-        if self._kept and self.best_epoch < run.history.epochs and run.stopped != DIVERGED:
-            restore(self._cells, self._kept)
-        self._kept = []
-
-
 def as_callback(given: Any) -> Callback:
     """A callback from what the user gave: a callback, or a function of the run."""
     if isinstance(given, Callback):
@@ -130,14 +70,3 @@ def as_callback(given: Any) -> Callback:
     if callable(given) and not isinstance(given, type):
         return EpochFunction(given)
     raise TypeError(f"a callback must be a Callback or a function of the run, received {given!r}")
-
-
-def early_stopping_from(given: Any) -> Callback | None:
-    """Early stopping from what the user gave: None, a patience, or the callback."""
-    if given is None or isinstance(given, EarlyStopping):
-        return given
-    if isinstance(given, int) and not isinstance(given, bool):
-        return EarlyStopping(patience=given)
-    raise TypeError(
-        f"early_stopping must be a number of epochs or an EarlyStopping, received {given!r}"
-    )

@@ -45,6 +45,15 @@ def fraction(value: Any, name: str) -> float:
     return float(value)
 
 
+def not_negative(value: Any, name: str) -> float:
+    """A finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"{name} must be a number, received {value!r}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, received {value!r}")
+    return float(value)
+
+
 def numeric(values: Any, name: str) -> np.ndarray:
     """An array of numbers, whatever it was given as.
 
@@ -154,25 +163,51 @@ def same_length(X: np.ndarray, y: np.ndarray, x_name: str = "X", y_name: str = "
 
 
 def weights(values: Any, rows: int, dtype: np.dtype, name: str = "sample_weight") -> np.ndarray:
-    """One weight per row: finite, not negative, not all zero.
+    """One weight per row: finite, not negative, not all zero, none too small beside another.
 
     Args:
         values: numbers (rows,).
         rows: how many are expected.
         dtype: the model's.
         name: what to call them in messages.
+
+    Returns:
+        The weights times a power of two that brings the largest to about 1, so that
+        their sums stay in range. A loss is a weighted mean, which keeps its bits.
     """
     array = numeric(values, name)
     if array.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one per row, received {array.shape}")
-    converted = np.ascontiguousarray(array, dtype)
-    finite(converted, name, array)
-    if (converted < 0).any():
-        row = int(np.argmax(converted < 0))
+    exact = array.astype(np.float64)
+    finite(exact, name, array)
+    if (exact < 0).any():
+        row = int(np.argmax(exact < 0))
         raise ValueError(f"{name} must not be negative, received {array[row]} at row {row}")
-    if not converted.any():
-        raise ValueError(f"{name} is zero for every row: nothing would be learned")
-    return converted
+    if not exact.any():
+        raise ValueError(f"{name} is zero for every row, so that none would count")
+    return np.ascontiguousarray(scaled(exact, name), dtype)
+
+
+_SPAN = 2.0**64
+"""How many times larger than another a weight may be."""
+
+
+def scaled(weights: np.ndarray, name: str) -> np.ndarray:
+    """Weights times the power of two that brings the largest between 1/2 and 1.
+
+    Args:
+        weights: numbers above 0, or 0; others are left to who reads them.
+        name: what to call them in messages.
+    """
+    if not weights.any() or not (np.isfinite(weights) & (weights >= 0)).all():
+        return weights
+    largest, least = weights.max(), weights[weights > 0].min()
+    if largest / _SPAN > least:
+        raise ValueError(
+            f"{name} goes from {least:g} to {largest:g}, too far apart to be added up; expected "
+            f"weights that are 0, or at most {_SPAN:.0e} times smaller than the largest"
+        )
+    return np.ldexp(weights, -int(np.frexp(largest)[1]))
 
 
 def class_weights(given: Any, classes: int) -> list[float]:

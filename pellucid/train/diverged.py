@@ -65,6 +65,7 @@ class Guard:
         for name, t in state.parameters.items():
             if not np.isfinite(t.numpy()).all():
                 raise ValueError(f"parameter {name} of the model is not finite before training")
+        self._factor = None if state.rate is None else state.rate.factor.value.item()
         self._copies = [np.empty_like(cell.value) for cell in self._cells]
         self._keep()
 
@@ -80,6 +81,14 @@ class Guard:
         if not np.isfinite(records[:, 0]).all():
             raise self._explanation()
         if (time.perf_counter() - self._since) * _COPY_SHARE > self._cost:
+            self.finish()
+            self._keep()
+
+    def follow_rate(self) -> None:
+        """Start from here where a callback has changed the learning rate: steps repeat by it."""
+        factor = None if self.state.rate is None else self.state.rate.factor.value.item()
+        if factor != self._factor:
+            self._factor = factor
             self.finish()
             self._keep()
 

@@ -13,10 +13,12 @@ from pellucid.core.program import Computation
 from pellucid.core.tensor import Tensor, divide
 
 from . import checks
-from .metrics import Function, metrics_for
+from .data import prepared
+from .decision import Decision, decision_of
+from .metrics import AnyMetric, Metric, metrics_for, per_row
 from .predict import output_shape
 from .programs import program
-from .step import learned_dtype, record_of
+from .step import record_of
 
 _FEWEST, _MOST = 64, 256
 
@@ -26,44 +28,62 @@ class Evaluation:
 
     Args:
         model: the model.
-        loss: a loss.
-        metrics: functions by name.
+        decision: how its outputs are read; names the loss.
+        metrics: by name.
         data: X, y, and weights of the rows if there are any; as `prepared` gives them.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        loss: nn.Loss,
-        metrics: Mapping[str, Function],
+        decision: Decision,
+        metrics: Mapping[str, AnyMetric],
         data: Sequence[np.ndarray],
     ) -> None:
-        self.names = ("loss", *metrics)
+        self._metrics, self._decision, self._target = metrics, decision, data[1]
         rows = len(data[0])
         block = block_of(rows)
         full, rest = divmod(rows, block)
+        keep = len(per_row(metrics)) < len(metrics)  # a metric of the whole set wants predictions
+        self._predictions: Any = None
         self._parts = []
         for size, count, first in ((block, full, 0), (rest, 1 if rest else 0, full * block)):
-            if count:
-                found = program(_trace(model, loss, metrics, data, size))
-                inputs = [
-                    a[first : first + size * count].reshape(count, size, *a.shape[1:]) for a in data
-                ]
-                node = found.computation.outputs[0]
-                self._parts.append((found, inputs, np.empty((count, *node.shape), node.dtype)))
+            if not count:
+                continue
+            found = program(_trace(model, decision.loss, per_row(metrics), data, size, keep))
+            inputs = [_blocks(a, first, count, size) for a in data]
+            record, *prediction = found.computation.outputs
+            outputs = [np.empty((count, *record.shape), record.dtype)]
+            for node in prediction:
+                if self._predictions is None:
+                    self._predictions = np.empty((rows, *node.shape[1:]), node.dtype)
+                outputs.append(_blocks(self._predictions, first, count, size))
+            self._parts.append((found, inputs, outputs))
         self._rows = rows
 
-    def __call__(self) -> list[float]:
-        """The loss and each metric, means over all rows, in the order of `names`."""
+    def __call__(self) -> dict[str, Any]:
+        """The loss, a mean over all rows, and each metric."""
         weighted = weight = 0.0
-        sums = np.zeros(len(self.names) - 1)
-        for found, inputs, records in self._parts:
-            found.run(inputs, [records], len(records))
-            exact = records.astype(np.float64)
+        sums: Any = 0.0
+        for found, inputs, outputs in self._parts:
+            found.run(inputs, outputs, len(outputs[0]))
+            exact = outputs[0].astype(np.float64)
             weighted += float(exact[:, 0] @ exact[:, 1])
             weight += float(exact[:, 1].sum())
-            sums += exact[:, 2:].sum(axis=0)
-        return [weighted / weight, *(sums / self._rows).tolist()]
+            sums = sums + exact[:, 2:].sum(axis=0)
+        means = iter((sums / self._rows).tolist())
+        figures: dict[str, Any] = {"loss": weighted / weight}
+        for name, metric in self._metrics.items():
+            if isinstance(metric, Metric):
+                figures[name] = float(metric.of_mean(next(means)))
+            else:
+                figures[name] = metric.measure(self._decision, self._predictions, self._target)
+        return figures
+
+
+def _blocks(array: np.ndarray, first: int, count: int, size: int) -> np.ndarray:
+    """So many blocks of so many rows, from the first row on."""
+    return array[first : first + size * count].reshape(count, size, *array.shape[1:])
 
 
 def block_of(rows: int) -> int:
@@ -76,9 +96,10 @@ def block_of(rows: int) -> int:
 def _trace(
     model: nn.Module,
     loss: nn.Loss,
-    metrics: Mapping[str, Function],
+    metrics: Mapping[str, Metric],
     data: Sequence[np.ndarray],
     rows: int,
+    keep: bool,
 ) -> Computation:
     with tracing(), nn.training_mode(False):
         fields = [Tensor(placeholder((rows, *a.shape[1:]), a.dtype)) for a in data]
@@ -86,34 +107,9 @@ def _trace(
         total, weight = loss.total_and_weight(prediction, *fields[1:])
         value = total if weight is None else divide(total, weight)
         record = record_of(value, weight, prediction, fields[1], metrics)
-    nodes = (*(f.node for f in fields), record.node)
-    return Computation(nodes[:-1], nodes[-1:], (), frozenset(nodes))
-
-
-def prepared(
-    model: nn.Module, loss: nn.Loss, X: Any, y: Any, names: tuple[str, str] = ("X", "y")
-) -> list[np.ndarray]:
-    """Rows and targets, checked and brought into the form that programs take.
-
-    Args:
-        model: the model that they are for.
-        loss: the loss that they are for.
-        X: inputs (rows, ...).
-        y: targets (rows, ...).
-        names: what to call the two in messages.
-
-    Returns:
-        X of the model's dtype, and y as the loss takes it, both C-contiguous.
-    """
-    dtype = learned_dtype(model)
-    X = checks.inputs(X, dtype, names[0])
-    targets = checks.numeric(y, names[1])
-    checks.same_length(X, targets, *names)
-    checks.finite(targets, names[1])
-    with np.errstate(over="ignore"):
-        y = np.ascontiguousarray(loss.check(targets, output_shape(model, X), dtype))
-    checks.finite(y, names[1], targets.reshape(y.shape) if targets.size == y.size else None)
-    return [X, y]
+    inputs = tuple(f.node for f in fields)
+    outputs = (record.node, prediction.node) if keep else (record.node,)
+    return Computation(inputs, outputs, (), frozenset((*inputs, *outputs)))
 
 
 def evaluate(
@@ -124,7 +120,7 @@ def evaluate(
     loss: Any = "cross_entropy",
     metrics: Any = None,
     sample_weight: Any = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The loss and the metrics of a model on rows with known targets.
 
     Args:
@@ -132,11 +128,14 @@ def evaluate(
         X: inputs (rows, ...).
         y: targets (rows, ...), as the loss takes them.
         loss: a loss, or its name.
-        metrics: names and functions; by default "accuracy" for losses over classes.
-        sample_weight: weight of each row in the loss (rows,).
+        metrics: names (of `METRICS`), metrics and functions; by default "accuracy" for
+            losses over classes.
+        sample_weight: weight of each row in the loss (rows,); metrics count all rows alike.
 
     Returns:
-        Figures by name: "loss" and each metric, means over the rows.
+        Figures by name: "loss" and each metric; NaN where a metric is undefined, as the
+        area under the ROC curve is on rows of one class. "confusion_matrix" is an
+        array (true classes, predicted classes).
 
     Raises:
         ValueError: the data do not fit the model or the loss; says where.
@@ -145,14 +144,16 @@ def evaluate(
         >>> import numpy as np
         >>> from pellucid import nn, train
         >>> model = nn.Sequential(nn.Linear(2, 3, weight_init="zeros"))
-        >>> found = train.evaluate(model, np.ones((4, 2)), [0, 0, 0, 2])
+        >>> X, y = np.ones((4, 2)), [0, 0, 0, 2]
+        >>> found = train.evaluate(model, X, y)
         >>> round(found["loss"], 4), found["accuracy"]
         (1.0986, 0.75)
+        >>> found = train.evaluate(model, X, y, metrics=["recall_macro", "confusion_matrix"])
+        >>> found["recall_macro"], found["confusion_matrix"].tolist()
+        (0.5, [[3, 0, 0], [0, 0, 0], [1, 0, 0]])
     """
     checks.check_model(model)
     chosen = nn.as_loss(loss)
-    data = prepared(model, chosen, X, y)
-    if sample_weight is not None:
-        data.append(checks.weights(sample_weight, len(data[0]), data[0].dtype))
-    evaluation = Evaluation(model, chosen, metrics_for(chosen, metrics), data)
-    return dict(zip(evaluation.names, evaluation(), strict=True))
+    data = prepared(model, chosen, X, y, sample_weight)
+    decision = decision_of(chosen, data[1], output_shape(model, data[0]))
+    return Evaluation(model, decision, metrics_for(decision, data[1], metrics), data)()

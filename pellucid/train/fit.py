@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from pellucid import nn, optim
-from pellucid.core.random import seed_words
 
 from . import checks
-from .callbacks import Callback, EarlyStopping, as_callback, early_stopping_from
+from .callbacks import Callback, as_callback
+from .data import divided, prepared, with_class_weights
+from .decision import decision_of
 from .diverged import Guard, TrainingDiverged
-from .evaluate import Evaluation, prepared
+from .evaluate import Evaluation
+from .figures import EpochFigures, columns_of
 from .interrupt import Interrupt
 from .loop import Loop, Pace
-from .metrics import metrics_for
+from .metrics import metrics_for, per_row
 from .predict import output_shape
+from .rate import Rate
 from .run import DIVERGED, INTERRUPTED, Run
-from .shuffle import split_rows
 from .step import TrainingState, trace_step
+from .stopping import EarlyStopping, early_stopping_from
 
 
 def fit(
@@ -44,6 +45,7 @@ def fit(
     seed: int = 0,
     sample_weight: Any = None,
     class_weight: Any = None,
+    reference_batch: int | None = None,
     verbose: bool | None = None,
 ) -> Run:
     """Train a model, in place.
@@ -64,17 +66,26 @@ def fit(
         epochs: how often the data are gone through.
         batch_size: rows per step; more than there are means all of them.
         validation: rows to measure on after each epoch: a fraction of the data to
-            hold out, or (X, y).
-        metrics: names and functions to report besides the loss; by default
-            "accuracy" for losses over classes. For the training rows they are
-            measured in passing, in training mode, while the model learns.
-        early_stopping: how many epochs to wait for a better validation loss (or loss,
-            without validation), or an `EarlyStopping`.
-        callbacks: `Callback`s, or functions of the run that are called after each epoch.
+            hold out, (X, y), (X, y, sample_weight), or a mapping from names to any of
+            these. Figures are called "val_loss", or by name, "other_loss". Where rows
+            have one class each, every class has the same fraction of it held out, to
+            within one row.
+        metrics: names (of `METRICS`), metrics and functions to report besides the loss;
+            by default "accuracy" for losses over classes. For the training rows they
+            are measured in passing, in training mode, while the model learns; those of
+            whole sets, such as "f1_macro" or "roc_auc", on validation sets only. They
+            count all rows alike.
+        early_stopping: how many epochs to wait for a better loss of the first validation
+            set (or loss, without validation), or an `EarlyStopping`.
+        callbacks: `Callback`s, such as `StopAt` and `ReduceOnPlateau`, or functions of the
+            run that are called after each epoch.
         shuffle: whether each epoch visits the rows in an order of its own.
         seed: of the orders, of the rows held out, and of the layers' random numbers.
         sample_weight: weight of each row in the loss (rows,).
         class_weight: weight of each class in the loss: a mapping or a sequence.
+        reference_batch: the batch size that the learning rate is meant for. The rate is
+            multiplied with batch_size / reference_batch: a rate of 0.1 for batches of
+            32 becomes 0.2 for batches of 64. By default it is left as it is.
         verbose: whether to show progress; by default on a terminal only.
 
     Returns:
@@ -103,22 +114,23 @@ def fit(
     batch_size = checks.whole_number(batch_size, "batch_size")
     chosen = nn.as_loss(loss)
     rule = optim.adam() if optimizer is None else optim.as_optimizer(optimizer)
-    measures = metrics_for(chosen, metrics)
-    data, held_out = _data(model, chosen, X, y, sample_weight, validation, seed)
-    evaluation = Evaluation(model, chosen, measures, held_out) if held_out else None
-    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks must be a list of callbacks, received {callbacks!r}")
-    watchers = [as_callback(c) for c in callbacks]
-    watchers += [c for c in (early_stopping_from(early_stopping), _progress(verbose)) if c]
-
-    state = TrainingState(model, rule, seed)
-    trace = partial(trace_step, state, _weighted(chosen, class_weight, model, data), measures, data)
+    watchers = _watchers(callbacks, early_stopping_from(early_stopping), _progress(verbose))
+    data = prepared(model, chosen, X, y, sample_weight)
+    decision = decision_of(chosen, data[1], output_shape(model, data[0]))
+    measures = metrics_for(decision, data[1], metrics)
+    data, sets = divided(model, chosen, data, validation, seed)
+    rate = Rate() if any(w.changes_rate for w in watchers) else None
+    columns = columns_of(measures, sets, rate)
+    evaluations = {name: Evaluation(model, decision, measures, rows) for name, rows in sets.items()}
+    criterion = with_class_weights(chosen, class_weight, model, data[0])
+    rule = _for_batch(rule, min(batch_size, len(data[0])), reference_batch)
+    state = TrainingState(model, rule, seed, rate)
+    trace = partial(trace_step, state, criterion, per_row(measures), data)
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
-    names = ["loss", *measures]
-    columns = ["epoch", *names, *(f"val_{name}" for name in names if evaluation)]
-    run = Run(model, columns, epochs, loop.steps_per_epoch)
-    one_epoch = evaluation is not None or any(w.looks_at_epochs for w in watchers)
-    figures, guard, pace = EpochFigures(loop), Guard(loop, state), Pace()
+    run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)
+    one_epoch = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)
+    figures = EpochFigures(loop, measures, evaluations, rate)
+    guard, pace = Guard(loop, state), Pace()
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
     try:
@@ -132,12 +144,13 @@ def fit(
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
                 if len(rows):
-                    run.history.extend(np.append(rows, [evaluation()], 1) if evaluation else rows)
+                    run.history.extend(rows)
                 run.steps, run.seconds = loop.done, time.perf_counter() - started
                 for watcher in watchers:
                     watcher.slice_end(run)
                     if len(rows) and watcher.looks_at_epochs:
                         watcher.epoch_end(run)
+                guard.follow_rate()
                 if interrupt.received:
                     run.stop(INTERRUPTED)
                 if loop.done == loop.total:
@@ -155,82 +168,19 @@ def fit(
     return run
 
 
-class EpochFigures:
-    """Adds records up to the figures of whole epochs.
-
-    Args:
-        loop: whose records they are.
-    """
-
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
-        self._sums: Any = 0.0
-
-    def of_epochs_ended(self, records: np.ndarray) -> np.ndarray:
-        """One row for each epoch that the latest steps have brought to its end.
-
-        Args:
-            records: of the latest steps: part of one epoch, or whole ones.
-
-        Returns:
-            Epoch number, loss and metrics (epochs, columns).
-        """
-        per_epoch = min(self.loop.steps_per_epoch, len(records))
-        exact = records.astype(np.float64)
-        exact[:, 0] *= exact[:, 1]
-        sums = exact.reshape(-1, per_epoch, exact.shape[1]).sum(axis=1) + self._sums
-        if self.loop.done % self.loop.steps_per_epoch:
-            self._sums = sums
-            return np.empty((0, exact.shape[1]))
-        self._sums = 0.0
-        last = self.loop.done // self.loop.steps_per_epoch
-        epochs = np.arange(last - len(sums) + 1, last + 1)
-        return np.column_stack([epochs, sums[:, 0] / sums[:, 1], sums[:, 2:] / self.loop.rows])
+def _watchers(given: Any, *own: Callback | None) -> list[Callback]:
+    """The callbacks that a user gave, then those of `fit`."""
+    if isinstance(given, Callback) or not isinstance(given, Iterable):
+        raise TypeError(f"callbacks must be a list of callbacks, received {given!r}")
+    return [*map(as_callback, given), *(callback for callback in own if callback)]
 
 
-def _data(
-    model: nn.Module,
-    loss: nn.Loss,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    validation: Any,
-    seed: int,
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What to train on and what to measure on: X, y, and weights if there are any."""
-    words = seed_words(seed)
-    data = prepared(model, loss, X, y)
-    rows, dtype = len(data[0]), data[0].dtype
-    if sample_weight is not None:
-        data.append(checks.weights(sample_weight, rows, dtype))
-    if validation is None:
-        return data, []
-    if isinstance(validation, tuple | list):
-        if len(validation) != 2:
-            raise ValueError(f"validation must be (X, y), received {len(validation)} parts")
-        names = ("validation X", "validation y")
-        return data, prepared(model, loss, validation[0], validation[1], names)
-    count = round(rows * checks.fraction(validation, "validation"))
-    if not 0 < count < rows:
-        raise ValueError(
-            f"validation={validation:g} of {rows} rows leaves {rows - count} to train on and "
-            f"{count} to measure on; both need at least one"
-        )
-    kept, held_out = split_rows(rows, count, words)
-    return [a[kept] for a in data], [a[held_out] for a in data]
-
-
-def _weighted(
-    loss: nn.Loss, class_weight: Any, model: nn.Module, data: Sequence[np.ndarray]
-) -> nn.Loss:
-    """The loss with the weights of the classes."""
-    if class_weight is None:
-        return loss
-    if loss.class_weights is None:
-        raise ValueError(f"loss {loss.name} has no classes to weigh; use sample_weight")
-    two = loss.target.name in ("probabilities", "signs")
-    classes = 2 if two else output_shape(model, data[0])[-1]
-    return loss.with_options(class_weight=checks.class_weights(class_weight, classes))
+def _for_batch(rule: optim.Optimizer, batch: int, reference: int | None) -> optim.Optimizer:
+    """The rule with a learning rate in proportion to the batch size."""
+    if reference is None:
+        return rule
+    times = batch / checks.whole_number(reference, "reference_batch")
+    return rule.with_rate(lambda rate, t: times * rate)
 
 
 def _progress(verbose: bool | None) -> Callback | None:

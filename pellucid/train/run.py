@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from pellucid import nn
 
+    from .rate import Rate
+
 
 class History(Mapping[str, Sequence[float]]):
     """Columns of figures, one entry per epoch: a mapping from name to numbers.
@@ -113,6 +115,8 @@ class Run:
     Attributes:
         model: the trained model.
         history: figures per epoch: `history["loss"]`, `history["val_accuracy"]`, ...
+        greater_is_better: the direction in which a column improves, where it is known.
+        validation: names of the sets that are measured after each epoch.
         epochs: how many epochs were asked for.
         steps_per_epoch: how many steps one takes.
         steps: steps taken so far.
@@ -121,12 +125,21 @@ class Run:
     """
 
     def __init__(
-        self, model: nn.Module, columns: Sequence[str], epochs: int, steps_per_epoch: int
+        self,
+        model: nn.Module,
+        columns: Mapping[str, bool | None],
+        epochs: int,
+        steps_per_epoch: int,
+        validation: Sequence[str] = (),
+        rate: Rate | None = None,
     ) -> None:
         self.model = model
-        self.history = History(columns)
+        self.history = History(list(columns))
+        self.greater_is_better = dict(columns)
+        self.validation = tuple(validation)
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
+        self._rate = rate
         self.steps = 0
         self.seconds = 0.0
         self.stopped: str | None = None
@@ -135,6 +148,37 @@ class Run:
         """End the run after the present slice; the first reason given stays."""
         if self.stopped is None:
             self.stopped = reason
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the latest step, in a run whose callbacks may change it."""
+        return float(self._changeable().latest.value)
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the learning rate of all steps to come.
+
+        Only in runs with a callback whose `changes_rate` is True; others are compiled
+        without the means to.
+
+        Args:
+            factor: above 0.
+
+        Raises:
+            ValueError: no callback has said that it changes the rate, or the factor is
+                not above 0.
+        """
+        cell = self._changeable().factor
+        if not 0 < factor < float("inf"):
+            raise ValueError(f"a factor of the learning rate must be above 0, received {factor!r}")
+        cell.assign(cell.value * factor)
+
+    def _changeable(self) -> Rate:
+        if self._rate is None:
+            raise ValueError(
+                "the learning rate of this run is fixed; let a callback that changes it say so, "
+                "with changes_rate = True in its class"
+            )
+        return self._rate
 
     def __repr__(self) -> str:
         lines = [

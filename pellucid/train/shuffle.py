@@ -46,19 +46,3 @@ def shuffle_reference(
         for i, j in zip(range(n - 1, 0, -1), chosen[:0:-1].tolist(), strict=True):
             order[i], order[j] = order[j], order[i]
         out[row] = order
-
-
-def split_rows(n: int, held_out: int, seed_words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers to train on and row numbers to hold out, each in ascending order.
-
-    Args:
-        n: number of rows.
-        held_out: how many of them to hold out.
-        seed_words: the seed as two words (2,).
-
-    Returns:
-        Two int32 arrays, (n - held_out,) and (held_out,).
-    """
-    order = np.empty((1, n), np.int32)
-    shuffle_reference(order, seed_words, SPLIT_EPOCH)
-    return np.sort(order[0, held_out:]), np.sort(order[0, :held_out])

@@ -24,6 +24,7 @@ from pellucid.core.tree import leaves, map_tree
 from pellucid.optim import Optimizer
 
 from .metrics import Function
+from .rate import Rate
 
 
 def learned_dtype(model: nn.Module) -> np.dtype:
@@ -63,6 +64,7 @@ class TrainingState:
         model: the model to train.
         optimizer: the rule.
         seed: of the random numbers drawn in the steps.
+        rate: what the learning rate is multiplied with, where that may change.
 
     Attributes:
         parameters: what is learned, by name.
@@ -71,9 +73,12 @@ class TrainingState:
         seed: the two words of the seed, uint32 (2,).
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: Optimizer, seed: int, rate: Rate | None = None
+    ) -> None:
         self.model = model
-        self.optimizer = optimizer
+        self.optimizer = optimizer if rate is None else optimizer.with_rate(rate.multiplied)
+        self.rate = rate
         self.parameters = model.parameters()
         self.memory = map_tree(_variable, optimizer.init(self.parameters))
         self.count = _variable(np.uint32(0), "step")
@@ -82,7 +87,8 @@ class TrainingState:
     @property
     def cells(self) -> list[Cell]:
         """Every cell that a step may change."""
-        return [*cells_of(self.model), *map(_cell, (*leaves(self.memory), self.count))]
+        changed = [] if self.rate is None else [self.rate.latest]
+        return [*cells_of(self.model), *map(_cell, (*leaves(self.memory), self.count)), *changed]
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,7 @@ def trace_step(
         ]
         updates += [(cell, t.node) for cell, t in buffers.items()]
         updates.append((_cell(state.count), (state.count + 1).node))
+        updates += [] if state.rate is None else [state.rate.update()]
         record = record_of(value, weight, prediction, rows[1], metrics)
     names = {id(part): name for name, part in state.model.named_modules().items()}
     return Step(
@@ -197,7 +204,14 @@ def record_of(
         weight = tensor(float(prediction.shape[0]))
     figures = [value, weight]
     for name, function in metrics.items():
-        each = tensor(function(prediction, target))
+        try:
+            each = tensor(function(prediction, target))
+        except Exception as error:
+            error.add_note(
+                f"in metric {name}; a function of NumPy arrays, as scikit-learn has them, is given "
+                "as train.whole_set(function)"
+            )
+            raise
         if each.ndim == 0:  # a mean of the whole batch
             each = each * float(prediction.shape[0])
         elif each.shape[0] != prediction.shape[0]:

@@ -15,6 +15,10 @@ import pellucid as pe
 from pellucid import compiler
 from pellucid.compiler.program import CompiledProgram
 from pellucid.compiler.threads import POOL, Choice, available_processors
+from pellucid.core.node import leaf, tracing
+from pellucid.core.program import Computation
+from pellucid.core.storage import Cell
+from pellucid.core.tensor import Tensor, tensor
 from tests.programs import reference, run, threads, trace
 
 LARGE = np.random.default_rng(0).standard_normal((220, 150)).astype(np.float32)
@@ -133,6 +137,20 @@ def test_more_threads_than_work():
     with threads(7):
         for found, right in zip(run(c, [LARGE]), reference(c, [LARGE]), strict=True):
             np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 16), (16, 2), (7, 16)])
+def test_a_product_of_a_single_tile_changes_a_cell_once(rows, columns):
+    """Work enough to be shared, and nothing to divide: one worker does it, not each of them."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(-3, 4, (900, n)).astype(np.float32) for n in (rows, columns))
+    cell = Cell(np.zeros((rows, columns), np.float32))
+    with tracing():
+        update = Tensor(leaf(cell)) + tensor(x).T @ tensor(y)
+    program = CompiledProgram(Computation((), (), ((cell, update.node),)))
+    with threads(3):
+        program.run([], [], 100)
+    np.testing.assert_array_equal(cell.value, 100 * (x.T @ y))  # whole numbers: exact
 
 
 def test_one_alone_where_others_would_only_wait():

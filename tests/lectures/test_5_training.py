@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pellucid as pe
-from pellucid import nn, optim
+from pellucid import nn, optim, train
 from pellucid.train.diverged import TrainingDiverged
 
 RNG = np.random.default_rng(0)
@@ -114,3 +114,43 @@ def test_early_stopping_keeps_the_best_weights():
     model = net()
     run = pe.fit(model, X, Y, epochs=400, validation=0.3, early_stopping=10, seed=1)
     assert run.stopped != "all 400 epochs" or run.history.last("val_loss") < 0.7
+
+
+def test_training_stops_when_the_error_is_small_enough():
+    run = pe.fit(net(), X, Y, epochs=5000, optimizer=optim.adam(0.02),
+                 callbacks=[train.StopAt(loss=0.1)])  # fmt: skip
+    assert run.history.last("loss") <= 0.1 < min(run.history["loss"][:-1])
+
+
+def test_the_learning_rate_goes_with_the_batch_size():
+    """A rate of 0.1 for batches of 32 is one of 0.2 for batches of 64."""
+    models = [net(), net()]
+    pe.fit(models[0], X, Y, batch_size=64, optimizer=optim.sgd(0.1), reference_batch=32)
+    pe.fit(models[1], X, Y, batch_size=64, optimizer=optim.sgd(0.2))
+    for name, value in models[1].state_dict().items():
+        assert (models[0].state_dict()[name] == value).all()
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy", "val_f1"])
+def test_train_validate_and_test_with_early_stopping_on_any_metric(monitor):
+    parts = train.split(X, Y, seed=2)
+    assert [len(y) for _, y in parts] == [77, 25, 26]
+    (X_train, y_train), validation, (X_test, y_test) = parts
+    model, stopping = net(), train.EarlyStopping(monitor, patience=15)
+    run = pe.fit(model, X_train, y_train, epochs=3000, optimizer=optim.adam(0.01),
+                 validation=validation, metrics=["accuracy", "f1"],
+                 early_stopping=stopping)  # fmt: skip
+    assert run.history.epochs == stopping.best_epoch + 15
+    best = min if monitor == "val_loss" else max
+    assert stopping.best == best(run.history[monitor])
+    found = pe.evaluate(model, *validation, metrics=["accuracy", "f1"])
+    assert found[monitor.removeprefix("val_")] == stopping.best
+    assert pe.evaluate(model, X_test, y_test)["accuracy"] > 0.5
+
+
+def test_the_rate_falls_when_the_loss_no_longer_does():
+    plateau = train.ReduceOnPlateau("loss", factor=0.5, patience=3, min_delta=1e-3)
+    run = pe.fit(net(), X, Y, epochs=200, optimizer=optim.sgd(0.9), callbacks=[plateau])
+    rates = run.history["learning_rate"]
+    assert rates[-1] < 0.1 * rates[0]
+    assert all(a >= b for a, b in zip(rates[:-1], rates[1:], strict=True))

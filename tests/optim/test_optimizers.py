@@ -107,6 +107,39 @@ def _kinds(state: dict) -> list[dict]:
 
 
 @each_optimizer
+def test_its_rate_can_be_changed(sample: OptimizerSample):
+    rule, weights = sample.make(), parameters()
+    rate = rule.arguments["learning_rate"]
+    rate = rate.arguments["learning_rate"] if isinstance(rate, optim.Schedule) else rate
+    arguments = rule.arguments | {"learning_rate": lambda t: rate / (2.0 + t)}
+    direct = optim.OPTIMIZERS[rule.name](**arguments)
+    changed = rule.with_rate(lambda rate_then, t: rate / (2.0 + t))
+    assert repr(changed) == repr(rule)
+    gradients = map_tree(tensor, made_up_gradients(0, {k: p.numpy() for k, p in weights.items()}))
+    for found, expected in zip(
+        leaves(changed.update(gradients, rule.init(weights), weights, 3)),
+        leaves(direct.update(gradients, rule.init(weights), weights, 3)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+def test_a_rate_that_is_changed_is_one():
+    seen = []
+
+    def change(rate, t):
+        seen.append((rate.item(), t.item()))
+        return rate
+
+    rule, weights = optim.sgd(optim.step_decay(0.5, 0.5, 2)).with_rate(change), parameters()
+    rule.update({k: pe.tensor(p.numpy()) for k, p in weights.items()}, {}, weights, 5)
+    assert set(seen) == {(0.125, 5.0)}
+    for other, count in ((optim.l2(0.1), 0), (optim.chain(optim.adam(), optim.sgd()), 2)):
+        with pytest.raises(ValueError, match=f"has {count} learning rates; expected one"):
+            optim.chain(other).with_rate(change)
+
+
+@each_optimizer
 def test_text_and_description(sample: OptimizerSample):
     rule = sample.make()
     description = json.loads(json.dumps(rule.description()))

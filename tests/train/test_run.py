@@ -50,7 +50,7 @@ def test_figures_are_short(value, text):
 
 
 def test_the_first_reason_to_stop_stays():
-    run = Run(None, ["epoch", "loss"], 5, 2)
+    run = Run(None, {"epoch": None, "loss": False}, 5, 2)
     assert "under way" in repr(run)
     run.stop("first")
     run.stop("second")

@@ -14,6 +14,7 @@ import pytest
 
 import pellucid as pe
 from pellucid import compiler, nn, optim, train
+from tests.programs import threads as at_work
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,6 +58,38 @@ def test_any_number_of_threads(expected, threads, repeat):
 
 def test_watched_or_not(expected):
     assert trained(callbacks=[lambda run: None], verbose=False) == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"metrics": ["top_5_accuracy", "zero_one_error"]},
+        {"callbacks": [train.StopAt(loss=0.0), train.EarlyStopping("loss", 99)]},
+        {"callbacks": [train.ReduceOnPlateau("accuracy", patience=99)]},
+    ],
+    ids=["metrics", "stopping", "plateau"],
+)
+def test_measured_stopped_or_slowed_down_or_not(expected, options):
+    assert trained(**options) == expected
+
+
+@pytest.mark.parametrize("widths", [(37, 16, 2), (37, 8, 1), (5, 3, 2)])
+@pytest.mark.parametrize("batch_size", [64, 240])
+def test_small_nets_on_large_batches(widths, batch_size):
+    """Their products are single tiles, with work enough for several threads."""
+    X = np.random.default_rng(0).normal(size=(480, widths[0])).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.float32)
+    found = set()
+    for count in (1, 2, 3):
+        pe.random.set_seed(0)
+        first, hidden, last = widths
+        model = nn.Sequential(nn.Linear(first, hidden), nn.Tanh(), nn.Linear(hidden, last))
+        with at_work(count):
+            train.fit(model, X, y if last == 1 else y.astype(int), epochs=10,
+                      loss="hinge" if last == 1 else "cross_entropy",
+                      optimizer=optim.sgd(0.1), batch_size=batch_size)  # fmt: skip
+        found.add(b"".join(value.tobytes() for value in model.state_dict().values()))
+    assert len(found) == 1
 
 
 @pytest.mark.skipif(

@@ -7,7 +7,7 @@ import pytest
 
 from pellucid import compiler
 from pellucid.core.random import philox, seed_words
-from pellucid.train.shuffle import STREAM, shuffle_reference, split_rows
+from pellucid.train.shuffle import STREAM, shuffle_reference
 
 
 def orders(n, epochs=3, seed=5, first=0):
@@ -45,12 +45,6 @@ def test_all_orders_are_about_equally_frequent():
     _, counts = np.unique(orders(4, epochs=4800), axis=0, return_counts=True)
     assert len(counts) == 24
     assert ((counts - 200.0) ** 2 / 200).sum() < 55  # chi-square, 23 degrees: p about 0.0002
-
-
-def test_a_split_takes_every_row_once():
-    kept, held_out = split_rows(101, 20, seed_words(1))
-    assert (len(kept), len(held_out)) == (81, 20)
-    np.testing.assert_array_equal(np.sort(np.concatenate([kept, held_out])), np.arange(101))
 
 
 @pytest.mark.skipif(not compiler.can_compile(), reason="needs llvmlite")
