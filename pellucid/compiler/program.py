@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.core.program import Computation, Program, ReferenceProgram
+from pellucid.core.program import Computation, Program, ReferenceProgram, accepts
 from pellucid.core.storage import ALIGNMENT, Cell
 
 from . import cache
@@ -185,10 +185,6 @@ class CompiledProgram:
             if len(nodes) != len(arrays):
                 raise ValueError(f"expected {len(nodes)} arrays, received {len(arrays)}")
             for node, array in zip(nodes, arrays, strict=True):
-                fits = array.dtype == node.dtype and array.flags.c_contiguous
-                if node in c.stepped:
-                    fits = fits and array.shape[1:] == node.shape and len(array) >= steps
-                else:
-                    fits = fits and array.shape == node.shape
+                fits = accepts(node, array, steps if node in c.stepped else None)
                 if not fits:
                     raise ValueError(f"{node} received an array {array.dtype}{array.shape}")

@@ -19,6 +19,29 @@ from .node import Node
 from .storage import Cell
 
 
+ANY_NUMBER = 2**31 - 1
+"""Length of a placeholder's first axis that stands for any: a table of rows that are gathered
+by numbers known to be inside it."""
+
+
+def accepts(node: Node, array: np.ndarray, steps: int | None = None) -> bool:
+    """Whether an array may be given for a placeholder, or filled with an output.
+
+    Args:
+        node: the placeholder, or the output.
+        array: must be C-contiguous, of the node's shape and dtype.
+        steps: for a stepped one: the entries that it must have, at least.
+    """
+    shape, expected = array.shape, node.shape
+    if steps is not None:
+        if not shape or shape[0] < steps:
+            return False
+        shape = shape[1:]
+    if expected[:1] == (ANY_NUMBER,) and shape:
+        shape, expected = shape[1:], expected[1:]
+    return shape == expected and array.dtype == node.dtype and array.flags.c_contiguous
+
+
 @dataclass(frozen=True)
 class Computation:
     """Inputs, outputs and updates of a graph.

@@ -16,7 +16,7 @@ from pellucid import nn
 from pellucid.autodiff import gradients_of_loss
 from pellucid.core.functions import stack
 from pellucid.core.node import Node, leaf, placeholder, topological, tracing
-from pellucid.core.program import Computation
+from pellucid.core.program import ANY_NUMBER, Computation
 from pellucid.core.random import RandomScope, random_scope, seed_words
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor, apply, cast, divide, mean, sum, tensor
@@ -132,7 +132,7 @@ def trace_step(
         batch: rows per step.
     """
     fields = [
-        Tensor(placeholder(array.shape, array.dtype, name))
+        Tensor(placeholder((ANY_NUMBER, *array.shape[1:]), array.dtype, name))
         for name, array in zip(("X", "y", "sample_weight"), data, strict=False)
     ]
     index = Tensor(placeholder((batch,), np.dtype(np.int32), "index"))
