@@ -18,7 +18,6 @@ from .interpreter import evaluate
 from .node import Node
 from .storage import Cell
 
-
 ANY_NUMBER = 2**31 - 1
 """Length of a placeholder's first axis that stands for any: a table of rows that are gathered
 by numbers known to be inside it."""

@@ -123,6 +123,22 @@ def test_same_bits_when_every_kernel_is_shared(name, monkeypatch):
                 assert bits(outcome(CASES[name], "float32")) == expected
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 64), (2, 33), (13, 16)])
+def test_a_product_of_a_single_tile_changes_a_cell_once(shape, count):
+    """As the gradient of a layer with few inputs does, where the batch makes it worth sharing."""
+    rows, columns = shape
+    cell = Cell(np.zeros(shape, np.float32), name="w")
+    x = placeholder((1000, rows), np.dtype(np.float32), "x")
+    y = placeholder((1000, columns), np.dtype(np.float32), "y")
+    with tracing():
+        more = Tensor(leaf(cell)) + Tensor(x).T @ Tensor(y)
+    c = Computation((x, y), (), ((cell, more.node),))
+    with threads(count):
+        run(c, [np.ones(x.shape, np.float32), np.ones(y.shape, np.float32)], steps=50)
+    np.testing.assert_array_equal(cell.value, np.full(shape, 50_000.0))
+
+
 def test_steps_one_by_one_are_steps_at_once():
     for name in ("momentum", "turn", "counting with others"):
         c, cells = built(CASES[name], "float32")

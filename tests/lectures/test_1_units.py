@@ -144,6 +144,19 @@ def test_xor_is_learned_by_two_layers_and_not_by_one():
     assert accuracy(nn.Linear(2, 2)) <= 0.75
 
 
+def test_the_perceptron_rule_never_converges_on_xor():
+    """Weights that come back after a whole epoch with mistakes will come back for ever."""
+    w, before = np.zeros(3), set()
+    while tuple(w) not in before:
+        before.add(tuple(w))
+        mistakes = 0
+        for x, y in zip(np.insert(INPUTS, 0, 1, axis=1), [0, 1, 1, 0], strict=True):
+            u = unit(w[1:].tolist(), w[0], nn.Step())(x[None, 1:]).item()
+            w, mistakes = w + (y - u) * x, mistakes + (u != y)
+        assert mistakes > 0
+        assert len(before) < 100
+
+
 def test_the_multilayer_perceptron_of_the_slide():
     """The slide prints 0.49, 0.62 and 0.74 for the last three: slips of arithmetic."""
     hidden, output = nn.Linear(3, 2), nn.Linear(2, 1)

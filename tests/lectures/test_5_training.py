@@ -56,18 +56,27 @@ def test_too_small_and_too_large_a_learning_rate():
 
 def test_zero_and_constant_weights_stay_symmetric():
     zeros = net("zeros")
-    final_loss(zeros)
+    final_loss(zeros, optimizer=optim.sgd(0.5), batch_size=128)
     assert not zeros[0].weight.numpy().any()
+    frequency = np.bincount(Y) / len(Y)  # all that biases alone can learn
+    np.testing.assert_allclose(pe.softmax(zeros(X)).numpy(), [frequency] * len(X), atol=1e-3)
     same = net(nn.initializers.constant(0.3))
     final_loss(same)
     assert np.ptp(same[0].weight.numpy(), axis=1).max() < 1e-6
 
 
-def test_large_weights_explode():
+def test_large_weights_explode_and_the_message_names_step_and_layer():
     pe.random.set_seed(0)
-    layers = [nn.Linear(6, 6, weight_init="large") for _ in range(16)]
-    with pytest.raises(TrainingDiverged):
-        pe.fit(nn.Sequential(*layers), X, X, loss="squared_error", optimizer=optim.sgd(0.1))
+    model = nn.Sequential(*(nn.Linear(6, 6, weight_init="large") for _ in range(40)))
+    message = r"diverged at step 1 .*the output of layer layers\.\d\d, .* is the first that is not"
+    with pytest.raises(TrainingDiverged, match=message) as caught:
+        pe.fit(model, X, X, loss="squared_error", optimizer=optim.sgd(0.1))
+    assert caught.value.step == 1
+    place = int(caught.value.layer.removeprefix("layers."))
+    with np.errstate(all="ignore"):
+        assert np.isfinite(model[:place](X).numpy()).all()
+        assert not np.isfinite(model[: place + 1](X).numpy()).all()
+    assert all(np.isfinite(values).all() for values in model.state_dict().values())
 
 
 def test_orthogonal_weights_keep_lengths_through_forty_layers():

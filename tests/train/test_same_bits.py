@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 import pellucid as pe
 from pellucid import compiler, nn, optim, train
-from tests.programs import threads as at_work
+from tests.programs import threads
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,10 +51,27 @@ def expected():
 
 
 @pytest.mark.parametrize("repeat", range(3))
-@pytest.mark.parametrize("threads", [1, 2, 3, 4])
-def test_any_number_of_threads(expected, threads, repeat):
-    compiler.set_threads(threads)
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_any_number_of_threads(expected, count, repeat):
+    compiler.set_threads(count)
     assert trained() == expected
+
+
+@pytest.mark.parametrize("batch", [64, 200])
+@pytest.mark.parametrize("widths", [(1, 64, 1), (2, 200, 2), (13, 16, 1), (40, 8, 8, 3), (300, 1)])
+def test_layers_of_any_shape(widths, batch):
+    """Narrow and wide, so that products of every number of tiles are shared or not."""
+    rng = np.random.default_rng(3)
+    X, y = (rng.normal(size=(200, n)).astype(np.float32) for n in (widths[0], widths[-1]))
+    found = set()
+    for count in (1, 2, 3):
+        pe.random.set_seed(5)
+        layers = [f for a, b in pairwise(widths) for f in (nn.Linear(a, b), nn.Tanh())]
+        model = nn.Sequential(*layers)
+        with threads(count):
+            train.fit(model, X, y, loss="mse", optimizer="adam", epochs=30, batch_size=batch)
+        found.add(b"".join(value.tobytes() for value in model.state_dict().values()))
+    assert len(found) == 1
 
 
 def test_watched_or_not(expected):
@@ -84,7 +102,7 @@ def test_small_nets_on_large_batches(widths, batch_size):
         pe.random.set_seed(0)
         first, hidden, last = widths
         model = nn.Sequential(nn.Linear(first, hidden), nn.Tanh(), nn.Linear(hidden, last))
-        with at_work(count):
+        with threads(count):
             train.fit(model, X, y if last == 1 else y.astype(int), epochs=10,
                       loss="hinge" if last == 1 else "cross_entropy",
                       optimizer=optim.sgd(0.1), batch_size=batch_size)  # fmt: skip
