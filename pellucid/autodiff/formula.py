@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.core.node import Node, placeholder, topological, tracing
+from pellucid.core.node import placeholder, tracing
 from pellucid.core.tensor import Tensor, tensor
 
 from .differences import as_points
 
 MOST_SYMBOLS = 100
-MOST_ELEMENTS = 10_000
-"""Elements of all arguments together, and of any value on the way, beyond which a formula helps
-nobody."""
+"""Elements of all arguments together beyond which a formula helps nobody."""
 
 MOST_SHOWN = 2_000
 """Operations up to which a formula is written out; the text of a larger one takes ages."""
@@ -74,7 +72,7 @@ def symbolic(f: Callable[..., Any], *args: Any) -> Formula:
     inputs = [placeholder(p.shape, p.dtype, n) for p, n in zip(points, names, strict=True)]
     with tracing():
         output = tensor(f(*map(Tensor, inputs))).node
-    elements = _carry(output, dict(zip(inputs, symbols, strict=True)), rules)
+    elements = rules.carry(output, dict(zip(inputs, symbols, strict=True)))
     return Formula(elements, dict(zip(names, symbols, strict=True)))
 
 
@@ -221,30 +219,6 @@ def _sympy() -> tuple[ModuleType, ModuleType]:
     from . import symbolic_rules  # imports SymPy
 
     return sympy, symbolic_rules
-
-
-def _carry(output: Node, known: dict[Node, np.ndarray], rules: Any) -> np.ndarray:
-    """The formulas of a node's elements, from those of the inputs: the interpreter's walk."""
-    known = dict(known)
-    to_formula, to_truth = (np.frompyfunc(g, 1, 1) for g in (rules.formula, rules.as_truth))
-    for node in topological([output]):
-        if node in known:
-            continue
-        if math.prod(node.shape) > MOST_ELEMENTS:
-            raise ValueError(
-                f"{node} has more than {MOST_ELEMENTS:,} elements: too many for a formula"
-            )
-        if node.value is not None:
-            found = to_formula(node.value)
-        elif node.name in rules.WITHOUT:
-            raise ValueError(f"{node.name} has no formula: {rules.WITHOUT[node.name]}")
-        else:
-            operands = [known[n] for n in node.inputs]
-            with np.errstate(all="ignore"):  # SymPy's own trials with numbers
-                found = to_formula(rules.RULES[node.name](*operands, **dict(node.attrs)))
-            found = to_truth(found) if node.dtype.kind == "b" else found
-        known[node] = np.asarray(found, object)
-    return known[output]
 
 
 # -- formulas as graphs of different parts ---------------------------------------------------

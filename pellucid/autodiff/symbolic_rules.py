@@ -10,7 +10,8 @@ The only module that imports SymPy when it is imported itself; `formula` asks fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,9 +20,38 @@ import sympy as sp
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from pellucid.core.node import TABLE
+from pellucid.core import convolution, pooling, standardize
+from pellucid.core.node import TABLE, Node, placeholder, topological, tracing
+from pellucid.core.tensor import Tensor
 
 Rule = Callable[..., np.ndarray]
+
+MOST_ELEMENTS = 10_000
+"""Of a value on the way, beyond which a formula helps nobody."""
+
+
+def carry(output: Node, known: Mapping[Node, np.ndarray]) -> np.ndarray:
+    """The formulas of a node's elements, given those of the placeholders that lead to it."""
+    found = dict(known)
+    to_formula, to_truth = np.frompyfunc(formula, 1, 1), np.frompyfunc(as_truth, 1, 1)
+    for node in topological([output]):
+        if node in found:
+            continue
+        if math.prod(node.shape) > MOST_ELEMENTS:
+            raise ValueError(
+                f"{node} has more than {MOST_ELEMENTS:,} elements: too many for a formula"
+            )
+        if node.value is not None:
+            value = to_formula(node.value)
+        elif node.name in WITHOUT:
+            raise ValueError(f"{node.name} has no formula: {WITHOUT[node.name]}")
+        else:
+            operands = [found[n] for n in node.inputs]
+            with np.errstate(all="ignore"):  # SymPy's own trials with numbers
+                value = to_formula(RULES[node.name](*operands, **dict(node.attrs)))
+            value = to_truth(value) if node.dtype.kind == "b" else value
+        found[node] = np.asarray(value, object)
+    return found[output]
 
 
 # -- functions that SymPy lacks, or differentiates otherwise ---------------------------------
@@ -249,6 +279,38 @@ def _matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return RULES["sum"](products, axes=(products.ndim - 2,))
 
 
+def _tensordot(x: np.ndarray, y: np.ndarray, batch: int, depth: int) -> np.ndarray:
+    shared, rows, columns = (
+        x.shape[:batch],
+        x.shape[batch : x.ndim - depth],
+        y.shape[batch + depth :],
+    )
+    inner = int(np.prod(x.shape[x.ndim - depth :]))
+    left = x.reshape((*shared, int(np.prod(rows)), inner))
+    right = y.reshape((*shared, inner, int(np.prod(columns))))
+    return _matmul(left, right).reshape(shared + rows + columns)
+
+
+def lowered(function: Callable[..., Tensor]) -> Rule:
+    """As the rows that a row is made of."""
+
+    def rule(*operands: np.ndarray, **attrs: Any) -> np.ndarray:
+        inputs = [placeholder(x.shape, np.dtype(np.float64)) for x in operands]
+        with tracing():
+            output = function(*map(Tensor, inputs), **attrs).node
+        return carry(output, dict(zip(inputs, operands, strict=True)))
+
+    return rule
+
+
+def _with_geometry(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def call(*operands: Tensor, size: Any = None, **attrs: Any) -> Tensor:
+        given = operands if size is None else (*operands, size)
+        return function(*given, convolution.Geometry(**attrs))
+
+    return call
+
+
 # -- the table -------------------------------------------------------------------------------
 
 RULES: dict[str, Rule] = {
@@ -287,11 +349,18 @@ RULES: dict[str, Rule] = {
     "sum": reduced(sp.Add),
     "max": reduced(greatest),
     "matmul": _matmul,
+    "tensordot": _tensordot,
+    "convolution": lowered(_with_geometry(convolution.lowered)),
+    "kernel_gradient": lowered(_with_geometry(convolution.lowered_gradient)),
+    "max_pool": lowered(pooling.lowered),
+    "standardize": lowered(standardize.lowered),
     "reshape": moved("reshape"),
     "transpose": moved("transpose"),
     "broadcast_to": moved("broadcast_to"),
     "slice": moved("slice"),
     "flip": moved("flip"),
+    "diagonal": moved("diagonal"),
+    "windows": moved("windows"),
     "pad": moved("pad"),
     "concatenate": moved("concatenate"),
     "gather": _gather,
