@@ -1,10 +1,11 @@
-"""Training and using models: the step, the loop, callbacks, metrics, data.
+"""Training and using models: the step, the loop, callbacks, metrics, data, cost.
 
 `fit` is read first; `step` is what it repeats, `loop` how the steps are fed.
 `predict` is installed on modules from here. Nothing here draws or stores files.
 """
 
 from .callbacks import Callback, EarlyStopping
+from .cost import Cost
 from .diverged import TrainingDiverged
 from .evaluate import evaluate
 from .fit import fit
@@ -15,6 +16,7 @@ from .run import History, Run
 __all__ = [
     "METRICS",
     "Callback",
+    "Cost",
     "EarlyStopping",
     "History",
     "Run",

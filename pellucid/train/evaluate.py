@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
-from pellucid.core.program import Computation
+from pellucid.core.program import Computation, Program
 from pellucid.core.tensor import Tensor, divide
 
 from . import checks
@@ -52,6 +52,16 @@ class Evaluation:
                 node = found.computation.outputs[0]
                 self._parts.append((found, inputs, np.empty((count, *node.shape), node.dtype)))
         self._rows = rows
+
+    @property
+    def programs(self) -> list[Program]:
+        """What measures."""
+        return [part[0] for part in self._parts]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the rows."""
+        return sum(array.nbytes for part in self._parts for array in part[1])
 
     def __call__(self) -> list[float]:
         """The loss and each metric, means over all rows, in the order of `names`."""

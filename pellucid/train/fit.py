@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +15,7 @@ from pellucid.core.random import seed_words
 
 from . import checks
 from .callbacks import Callback, EarlyStopping, as_callback, early_stopping_from
+from .cost import Meter
 from .diverged import Guard, TrainingDiverged
 from .evaluate import Evaluation, prepared
 from .interrupt import Interrupt
@@ -78,8 +78,8 @@ def fit(
         verbose: whether to show progress; by default on a terminal only.
 
     Returns:
-        The run: `history`, `steps`, `seconds`, and in `stopped` why it ended. Ctrl-C
-        ends it early, with what was learned.
+        The run: `history`, `steps`, `seconds`, in `stopped` why it ended, and in `cost`
+        what it cost. Ctrl-C ends it early, with what was learned.
 
     Raises:
         ValueError: data or options do not fit; says which, and where.
@@ -96,7 +96,7 @@ def fit(
         >>> model.predict(X).argmax(axis=1).tolist()
         [0, 1, 1, 0]
     """
-    started = time.perf_counter()
+    meter = Meter()
     checks.check_model(model)
     checks.check_learns(model)
     epochs = checks.whole_number(epochs, "epochs")
@@ -133,7 +133,8 @@ def fit(
                 rows = figures.of_epochs_ended(records)
                 if len(rows):
                     run.history.extend(np.append(rows, [evaluation()], 1) if evaluation else rows)
-                run.steps, run.seconds = loop.done, time.perf_counter() - started
+                run.steps, run.seconds = loop.done, meter.seconds
+                meter.look()
                 for watcher in watchers:
                     watcher.slice_end(run)
                     if len(rows) and watcher.looks_at_epochs:
@@ -150,8 +151,9 @@ def fit(
         error.run = run
         raise
     finally:
+        run.bill = meter.bill(loop, state, [evaluation] if evaluation else [])
         ending.close()
-        run.seconds = time.perf_counter() - started
+        run.seconds = meter.seconds
     return run
 
 
