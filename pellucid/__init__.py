@@ -62,6 +62,7 @@ from .core.tensor import (
 
 if TYPE_CHECKING:
     from . import models, nn, optim
+    from .autodiff import symbolic, three_ways
     from .compiler import compile, get_threads, set_threads
     from .io import load, save
     from .nn import (
@@ -102,6 +103,8 @@ _LATER = {
     "sum_pool": ("pellucid.nn", "sum_pool"),
     "load": ("pellucid.io", "load"),
     "save": ("pellucid.io", "save"),
+    "symbolic": ("pellucid.autodiff", "symbolic"),
+    "three_ways": ("pellucid.autodiff", "three_ways"),
 }
 
 

@@ -22,6 +22,7 @@ LOADED_WHEN_NEEDED = (
     "rich",
     "matplotlib",
     "PIL",
+    "sympy",
     "torch",
     "jax",
 )

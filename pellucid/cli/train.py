@@ -176,6 +176,7 @@ def train(
         "rows": len(rows.X),
         "training": run.history.row(-1) if run.history.epochs else None,
         "test": figures,
+        "cost": run.cost.to_dict(),
     }
     if as_json:
         click.echo(json.dumps(result))
@@ -183,7 +184,7 @@ def train(
     click.echo(f"\n{run.steps:,} steps in {run.seconds:.2f} s: {run.stopped}")
     if figures is not None:
         click.echo(f"test: {describe(figures)}")
-    click.echo(f"wrote {output}")
+    click.echo(f"\n{run.cost}\n\nwrote {output}")
 
 
 def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[nn.Module, Run]:

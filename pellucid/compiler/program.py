@@ -44,22 +44,22 @@ def program(computation: Computation) -> Program:
     return CompiledProgram(computation) if can_compile() else ReferenceProgram(computation)
 
 
-def _compile(computation: Computation) -> Any:
+def _compile(computation: Computation) -> tuple[Any, str]:
     """Code for a computation: in memory as long as a program uses it, from disk, or made now."""
     from . import machine, target
 
     processor = target.current()
     name = cache.key(computation, processor)
     with _loading:
-        code = _loaded.get(name)
+        code, origin = _loaded.get(name), "memory"
         if code is None:
-            stored = cache.read(name)
+            stored, origin = cache.read(name), "cache"
             if stored is None:
-                stored = _make(computation, processor)
+                stored, origin = _make(computation, processor), "compiled"
                 cache.write(name, *stored)
             code = machine.Code(stored[1], processor, stored[0])
             _loaded[name] = code
-        return code
+        return code, origin
 
 
 def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], bytes]:
@@ -87,9 +87,10 @@ class CompiledProgram:
     """Runs a computation as machine code."""
 
     def __init__(self, computation: Computation) -> None:
+        started = time.perf_counter()
         get_threads()  # a setting that makes no sense is told of now, not by some later call
         self.computation = computation
-        self._code = _compile(computation)
+        self._code, self.origin = _compile(computation)
         self._function = self._code.function("run", RUN)
         self.address: int = self._code.address("run")
         description = self._code.description
@@ -114,6 +115,12 @@ class CompiledProgram:
                 self._inputs.append((slot, number))
             else:
                 self._outputs.append((slot, number))
+        self.seconds = time.perf_counter() - started
+
+    @property
+    def temporaries(self) -> int:
+        """Bytes that it holds for values on the way."""
+        return self._memory.nbytes
 
     def run(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1

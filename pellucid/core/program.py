@@ -8,6 +8,7 @@ has one more axis in front, of one entry per step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from .interpreter import evaluate
-from .node import Node
+from .node import Node, topological
 from .storage import Cell
 
 ANY_NUMBER = 2**31 - 1
@@ -70,9 +71,22 @@ class Computation:
 
 
 class Program(Protocol):
-    """What runs a computation: compiled, or the reference."""
+    """What runs a computation: compiled, or the reference.
+
+    Attributes:
+        computation: what it runs.
+        origin: where its code is from: "compiled" now, "cache" (from disk), "memory" (in use
+            already), or "reference" where there is none.
+        seconds: what it took to make it ready.
+    """
 
     computation: Computation
+    origin: str
+    seconds: float
+
+    @property
+    def temporaries(self) -> int:
+        """Bytes that it holds for values on the way."""
 
     def run(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
@@ -90,8 +104,18 @@ class Program(Protocol):
 class ReferenceProgram:
     """Runs a computation by the NumPy references."""
 
+    origin = "reference"
+    seconds = 0.0
+
     def __init__(self, computation: Computation) -> None:
         self.computation = computation
+
+    @property
+    def temporaries(self) -> int:
+        """Bytes of all values on the way: the interpreter keeps each to the end of a step."""
+        c = self.computation
+        nodes = topological([*c.outputs, *(node for _, node in c.updates)])
+        return sum(math.prod(n.shape) * n.dtype.itemsize for n in nodes if n.inputs)
 
     def run(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1

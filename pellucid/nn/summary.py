@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.core.node import Node, placeholder, topological, tracing
+from pellucid.core.operations import operations
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor
 from pellucid.core.tree import leaves
@@ -20,34 +20,6 @@ from .module import Module
 from .sequential import Sequential
 
 Shape = tuple[int, ...]
-
-_FREE = {"cast", "stop_gradient", "alias", "iota", "logical_not", "logical_and", "logical_or"}
-
-
-def operations(node: Node) -> int:
-    """Floating-point operations of a node.
-
-    A matrix product of (m, k) and (k, n) takes 2 m n k, a convolution 2 for each element
-    of a kernel wherever it stands, the padding included; elementwise work one per element
-    of its result, a reduction one per element of its input, of each window for a maximum
-    over windows; moving and converting values none.
-    """
-    if node.name == "matmul":
-        return 2 * math.prod(node.shape) * node.inputs[0].shape[-1]
-    if node.name == "tensordot":
-        x = node.inputs[0]
-        return 2 * math.prod(node.shape) * math.prod(x.shape[len(x.shape) - node.attr("depth") :])
-    if node.name == "convolution":
-        return 2 * math.prod(node.shape) * math.prod(node.inputs[1].shape[:-1])
-    if node.name == "max_pool":
-        return math.prod(node.shape) * math.prod(node.attr("size"))
-    if node.name == "standardize":  # two means, a square, a difference and a product
-        return 5 * math.prod(node.shape)
-    if node.primitive.kind == "elementwise" and node.name not in _FREE:
-        return math.prod(node.shape)
-    if node.primitive.kind == "reduction":
-        return math.prod(node.inputs[0].shape)
-    return 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +88,8 @@ class Summary:
 def summarize(model: Module, input_shape: int | Sequence[int] | None = None) -> Summary:
     """Layers, output shapes, parameters and operations per example.
 
-    The model is traced once with a batch of one example, in the mode of use.
+    The model is traced once with a batch of one example, in the mode of use. Operations
+    are floating-point ones, weighed as `pellucid.core.operations` says.
 
     Args:
         model: the model.
@@ -136,9 +109,9 @@ def summarize(model: Module, input_shape: int | Sequence[int] | None = None) -> 
         ---------------------------------------------------------
                   input            (784)
         layers.0  Linear(784, 10)  (10)         7,850      15,690
-        layers.1  Softmax()        (10)             0          50
+        layers.1  Softmax()        (10)             0         150
         ---------------------------------------------------------
-                  total            (10)         7,850      15,740
+                  total            (10)         7,850      15,840
     """
     if input_shape is None:
         shape = _first_shape(model)

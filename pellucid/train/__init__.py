@@ -1,10 +1,11 @@
-"""Training and using models: the step, the loop, callbacks, metrics, data.
+"""Training and using models: the step, the loop, callbacks, metrics, data, cost.
 
 `fit` is read first; `step` is what it repeats, `loop` how the steps are fed.
 `predict` is installed on modules from here. Nothing here draws or stores files.
 """
 
 from .callbacks import Callback
+from .cost import Cost
 from .diverged import TrainingDiverged
 from .evaluate import evaluate
 from .finder import RateSearch, find_learning_rate
@@ -20,6 +21,7 @@ from .whole_set import WholeSet, whole_set
 __all__ = [
     "METRICS",
     "Callback",
+    "Cost",
     "EarlyStopping",
     "History",
     "Metric",

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
-from pellucid.core.program import Computation
+from pellucid.core.program import Computation, Program
 from pellucid.core.tensor import Tensor, divide
 
 from . import checks
@@ -60,6 +60,16 @@ class Evaluation:
                 outputs.append(_blocks(self._predictions, first, count, size))
             self._parts.append((found, inputs, outputs))
         self._rows = rows
+
+    @property
+    def programs(self) -> list[Program]:
+        """What measures."""
+        return [part[0] for part in self._parts]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the rows."""
+        return sum(array.nbytes for part in self._parts for array in part[1])
 
     def __call__(self) -> dict[str, Any]:
         """The loss, a mean over all rows, and each metric."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -13,6 +12,7 @@ from pellucid import nn, optim
 
 from . import checks
 from .callbacks import Callback, as_callback
+from .cost import Meter
 from .data import divided, prepared, with_class_weights
 from .decision import decision_of
 from .diverged import Guard, TrainingDiverged
@@ -89,8 +89,8 @@ def fit(
         verbose: whether to show progress; by default on a terminal only.
 
     Returns:
-        The run: `history`, `steps`, `seconds`, and in `stopped` why it ended. Ctrl-C
-        ends it early, with what was learned.
+        The run: `history`, `steps`, `seconds`, in `stopped` why it ended, and in `cost`
+        what it cost. Ctrl-C ends it early, with what was learned.
 
     Raises:
         ValueError: data or options do not fit; says which, and where.
@@ -107,7 +107,7 @@ def fit(
         >>> model.predict(X).argmax(axis=1).tolist()
         [0, 1, 1, 0]
     """
-    started = time.perf_counter()
+    meter = Meter()
     checks.check_model(model)
     checks.check_learns(model)
     epochs = checks.whole_number(epochs, "epochs")
@@ -145,7 +145,8 @@ def fit(
                 rows = figures.of_epochs_ended(records)
                 if len(rows):
                     run.history.extend(rows)
-                run.steps, run.seconds = loop.done, time.perf_counter() - started
+                run.steps, run.seconds = loop.done, meter.seconds
+                meter.look()
                 for watcher in watchers:
                     watcher.slice_end(run)
                     if len(rows) and watcher.looks_at_epochs:
@@ -163,8 +164,9 @@ def fit(
         error.run = run
         raise
     finally:
+        run.bill = meter.bill(loop, state, [*evaluations.values()])
         ending.close()
-        run.seconds = time.perf_counter() - started
+        run.seconds = meter.seconds
     return run
 
 

@@ -40,6 +40,7 @@ class Loop:
         done: steps taken.
         total: steps of the whole run.
         steps_per_epoch: how many there are in an epoch.
+        seconds: time spent in native calls.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Loop:
         self.full, self.rest = divmod(self.rows, self.batch)
         self.steps_per_epoch = self.full + (self.rest > 0)
         self.done = 0
+        self.seconds = 0.0
         self._trace = trace
         self._steps: dict[int, Step] = {}
         self._programs: dict[int, Program] = {}
@@ -82,6 +84,21 @@ class Loop:
         if batch not in self._programs:
             self._programs[batch] = program(self.step(batch).computation)
         return self._programs[batch]
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs made so far."""
+        return list(self._programs.values())
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the data, of orders ahead and of records."""
+        return sum(a.nbytes for a in (*self.data, self._order, self._records))
+
+    def taken(self) -> dict[int, int]:
+        """How many steps were taken on so many rows, whole batches first."""
+        short = self.done // self.steps_per_epoch if self.rest else 0
+        return {self.batch: self.done - short} | ({self.rest: short} if short else {})
 
     def slice_length(self, wanted: int, *, one_epoch: bool) -> int:
         """How many steps to take at once: part of an epoch, or whole ones.
@@ -109,15 +126,20 @@ class Loop:
         parts: list[Part] = []
         while at < steps:
             if parts and not self._has_order(self.done // self.steps_per_epoch):
-                run_in_turn(parts)  # before the orders that they read are replaced
+                self._run(parts)  # before the orders that they read are replaced
                 parts = []
             index, count = self._next_rows(steps - at)
             records = self._records[at : at + count]
             parts.append((self.program(index.shape[1]), [*self.data, index], [records], count))
             at += count
             self.done += count
-        run_in_turn(parts)
+        self._run(parts)
         return self._records[:steps]
+
+    def _run(self, parts: Sequence[Part]) -> None:
+        started = time.perf_counter()
+        run_in_turn(parts)
+        self.seconds += time.perf_counter() - started
 
     def rows_of(self, step: int) -> np.ndarray:
         """The row numbers that a step sees."""

@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pellucid import nn
 
+    from .cost import Bill, Cost
     from .rate import Rate
 
 
@@ -122,6 +123,7 @@ class Run:
         steps: steps taken so far.
         seconds: time they took, compilation included.
         stopped: why the run ended; None while it goes on.
+        bill: what `cost` is made of; None while the run goes on.
     """
 
     def __init__(
@@ -143,6 +145,18 @@ class Run:
         self.steps = 0
         self.seconds = 0.0
         self.stopped: str | None = None
+        self.bill: Bill | None = None
+
+    @property
+    def cost(self) -> Cost:
+        """What the run cost, once its last step is taken; its text is a card.
+
+        Raises:
+            ValueError: the run is under way.
+        """
+        if self.bill is None:
+            raise ValueError("the cost of a run is known at its end, in train_end and after fit")
+        return self.bill.cost
 
     def stop(self, reason: str) -> None:
         """End the run after the present slice; the first reason given stays."""

@@ -82,6 +82,13 @@ def test_digits_are_the_default_and_are_learned_well(run):
     assert result["test"]["accuracy"] >= 0.97
     assert result["test"]["rows"] == 360
     assert result["stopped"] == "all 60 epochs"
+    cost = result["cost"]
+    assert cost["parameters"] == 64 * 128 + 128 + 128 * 10 + 10
+    assert cost["steps"] == result["steps"] and cost["operations"] > 6 * 32 * 9_482 * 60
+    assert cost["seconds"] >= cost["compile_seconds"] + cost["run_seconds"] > 0
+    assert cost["flops_per_second"] == cost["operations"] / cost["run_seconds"]
+    assert cost["energy"]["high"] >= cost["energy"]["low"] > 0 and cost["energy"]["method"]
+    assert sum(cost["memory"].values()) > 4 * 1437 * 65
     assert json.loads(run("evaluate", "model.safetensors", "digits", "--json"))["accuracy"] >= 0.97
     lines = run("predict", "model.safetensors").splitlines()
     assert lines[0] == "class,probability"
@@ -95,7 +102,9 @@ def test_a_run_is_told_epoch_by_epoch(run):
     assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "3"]
     assert "all 3 epochs" in out
     assert "% right (" in out
-    assert out.endswith("wrote model.safetensors\n")
+    card = [line.split()[0] for line in lines[lines.index("", 5) + 1 : -2]]
+    assert card[:2] == ["parameters", "operations"] and card[-1] == "energy"
+    assert out.endswith("\n\nwrote model.safetensors\n")
     assert "Linear(16, 8)" in repr(pe.io.load("model.safetensors"))
 
 

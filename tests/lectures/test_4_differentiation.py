@@ -1,4 +1,4 @@
-"""Section 4: backpropagation through both circuits and the exercise, to the printed digit."""
+"""Section 4: three ways to differentiate both circuits, and the exercise, to the printed digit."""
 
 from __future__ import annotations
 
@@ -32,6 +32,54 @@ def test_the_circuit_of_a_sigmoid(gate):
     assert f"{pe.grad(gate)(1.0).item():.4f}" == "0.1966"
     np.testing.assert_allclose(dw.numpy(), [-0.1966, -0.3932, 0.1966], atol=6e-5)
     np.testing.assert_allclose(dx.numpy(), [0.3932, -0.5898], atol=6e-5)
+
+
+def test_three_ways_on_the_circuit_of_a_sum_and_a_product():
+    pytest.importorskip("sympy")
+    found = pe.three_ways(lambda x, y, z: (x + y) * z, -2, 5, -4)
+    assert found.value == -12 and str(found.formula) == "z*(x + y)"
+    assert [str(d) for d in found.derivatives] == ["z", "z", "x + y"]
+    for way in (found.backpropagation, found.symbolic):
+        assert way.tolist() == [-4, -4, 3]
+    for way in (found.forward, found.central):  # h = 1e-6, rounded
+        np.testing.assert_allclose(way, [-4, -4, 3], rtol=0, atol=2e-9)
+    assert (found.step, found.forward_evaluations, found.central_evaluations) == (1e-6, 4, 6)
+
+
+@pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
+def test_three_ways_on_the_circuit_of_a_sigmoid(gate):
+    pytest.importorskip("sympy")
+    found = pe.three_ways(
+        lambda w, x: gate(w[0] * x[0] + w[1] * x[1] + w[2]), [2, -3, -3], [-1, -2]
+    )
+    assert found.names == ("w_0", "w_1", "w_2", "x_0", "x_1")
+    assert f"{found.value:.4f}" == "0.7311"
+    assert str(found.formula) == "1/(exp(-w_0*x_0 - w_1*x_1 - w_2) + 1)"
+    for way in (found.backpropagation, found.forward, found.central, found.symbolic):
+        np.testing.assert_allclose(way, [-0.1966, -0.3932, 0.1966, 0.3932, -0.5898], atol=6e-5)
+    np.testing.assert_allclose(found.symbolic, found.backpropagation, rtol=1e-14)
+    np.testing.assert_allclose(found.central, found.backpropagation, rtol=1e-9)
+    assert abs(found.forward - found.backpropagation).max() > 1e-8  # of first order only
+
+
+def test_the_formula_of_a_derivative_grows_exponentially_with_depth():
+    """Two units a layer: the formula repeats each layer twice in the next, the graph does not."""
+    pytest.importorskip("sympy")
+    w = np.array([[0.5, -0.3], [0.7, 0.2]])
+
+    def network(depth):
+        def f(x):
+            for _ in range(depth):
+                x = pe.tanh(x @ w)
+            return x.sum()
+
+        return f
+
+    two, four, six = (pe.three_ways(network(d), [0.3, 0.2]) for d in (2, 4, 6))
+    assert four.operations > 3.5 * two.operations and six.operations > 3.5 * four.operations
+    assert six.derivative_operations > 4 * four.derivative_operations
+    assert six.gradient_nodes - four.gradient_nodes == four.gradient_nodes - two.gradient_nodes
+    np.testing.assert_allclose(six.symbolic, six.backpropagation, rtol=1e-12)
 
 
 def test_the_linear_map():

@@ -368,7 +368,7 @@ def test_summary_counts_the_lectures_network():
     assert summary.parameters == 181_310
     assert (
         summary.operations
-        == sum(2 * a * b + b for a, b in ((1600, 100), (100, 100), (100, 100), (100, 10))) + 300
+        == sum(2 * a * b + b for a, b in ((1600, 100), (100, 100), (100, 100), (100, 10))) + 300 * 8
     )
     assert [row.output_shape for row in summary.rows][:2] == [(1600,), (100,)]
     assert "181,310" in str(summary)
@@ -379,7 +379,7 @@ def test_summary_of_a_model_with_work_of_its_own():
     block = Block(2, nn.ReLU())
     summary = block.summary(2)
     own = summary.rows[0]
-    assert (own.layer, own.parameters, own.operations) == ("Block", 1, 4)  # tanh and the gain
+    assert (own.layer, own.parameters, own.operations) == ("Block", 1, 18)  # tanh and the gain
     assert [row.name for row in summary.rows] == ["", "entry", "inner.0", "table.a"]
     assert summary.parameters == block.num_parameters
 
