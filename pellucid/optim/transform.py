@@ -12,28 +12,18 @@ it into a factor that it applies anyway.
 
 from __future__ import annotations
 
+import difflib
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pellucid.core import portable
-from pellucid.core.tensor import (
-    Tensor,
-    absolute,
-    cast,
-    expm1,
-    minimum,
-    promote,
-    sqrt,
-    sum,
-    tensor,
-    where,
-)
+from pellucid.core.tensor import Tensor, absolute, cast, tensor
 
-from .named import Named, check_number, maker
+from .named import Named, maker
 from .schedules import LearningRate, as_schedule
 
 Tensors = dict[str, Tensor]
@@ -41,6 +31,9 @@ State = dict[str, Any]
 
 TRANSFORMATIONS: dict[str, Callable[..., Transformation]] = {}
 """Makers of transformations by name."""
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {}
+"""Makers of optimizers by name; each takes `learning_rate` first."""
 
 
 class Context:
@@ -223,9 +216,6 @@ def zeros_like(parameters: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}
 
 
-# -- the transformations ------------------------------------------------------------
-
-
 @maker(TRANSFORMATIONS)
 def scale_by_learning_rate(learning_rate: LearningRate) -> Transformation:
     """Multiplies by -rate(t): downhill.
@@ -237,144 +227,63 @@ def scale_by_learning_rate(learning_rate: LearningRate) -> Transformation:
     return Transformation(scale=lambda t: -schedule(t))
 
 
-@maker(TRANSFORMATIONS)
-def add_decayed_weights(weight_decay: float) -> Transformation:
-    """Adds weight_decay * w for each weight w, and nothing for biases.
-
-    Before the other transformations it is the gradient of an L2 penalty,
-    weight_decay / 2 * sum(w^2); after them the decoupled decay of AdamW.
+@maker({})
+def chain(*parts: Transformation | Optimizer) -> Optimizer:
+    """An optimizer that applies transformations one after the other.
 
     Args:
-        weight_decay: how strongly; parameters whose role is "weight" decay.
+        parts: transformations, or optimizers, whose transformations are taken over.
+
+    Raises:
+        TypeError: something given is neither.
+        ValueError: what settles the new weights (`l1`, `max_norm`) does not come last.
+
+    Example:
+        >>> from pellucid import optim
+        >>> optim.chain(optim.clip_by_norm(1.0), optim.sgd(0.1)).transformations
+        (clip_by_norm(max_norm=1.0), scale_by_learning_rate(learning_rate=0.1))
     """
-    decay = check_number("weight_decay", weight_decay)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        new = dict(updates)
-        for name, u in updates.items():
-            if context.is_weight(name):
-                p = context.parameters[name]
-                new[name] = u + context.scaled(decay, p.dtype) * p
-        return new, {}
-
-    return Transformation(update=update, adds=True)
-
-
-@maker(TRANSFORMATIONS)
-def clip_by_norm(max_norm: float) -> Transformation:
-    """Shortens all gradients together where their norm is greater than max_norm.
-
-    g' = g * min(1, max_norm / (n + 1e-6)), n the root of the sum of the squares of
-    all elements of all gradients.
-
-    Args:
-        max_norm: the greatest norm.
-    """
-    limit = check_number("max_norm", max_norm, above_low=True)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        if not updates:
-            return updates, {}
-        widest = promote(*(u.dtype for u in updates.values()))
-        squares = [cast(sum(u * u), widest) for u in updates.values()]
-        norm = sqrt(functools.reduce(lambda a, b: a + b, squares))
-        factor = minimum(limit / (norm + 1e-6), 1.0)
-        return {
-            name: context.scaled(cast(factor, u.dtype), u.dtype) * u for name, u in updates.items()
-        }, {}
-
-    return Transformation(update=update)
-
-
-@maker(TRANSFORMATIONS)
-def trace(momentum: float, nesterov: bool = False, average: bool = False) -> Transformation:
-    """Momentum: gradients add up to a velocity, or to a running mean.
-
-    v' = momentum * v + g, with `average` v' = momentum * v + (1 - momentum) * g;
-    the update is v', or g + momentum * v' by Nesterov's rule.
-
-    Args:
-        momentum: in [0, 1).
-        nesterov: whether to look ahead.
-        average: whether v is a mean instead of a sum.
-    """
-    gamma = check_number("momentum", momentum, 0.0, 1.0, below_high=True)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        share = 1.0 - gamma if average else 1.0
-        velocity = {
-            name: settled(gamma * tensor(state["v"][name]) + times(share, g))
-            for name, g in updates.items()
-        }
-        if nesterov:
-            found = {name: g + gamma * velocity[name] for name, g in updates.items()}
+    flat: list[Transformation] = []
+    for part in parts:
+        if isinstance(part, Optimizer):
+            flat += part.transformations
+        elif isinstance(part, Transformation):
+            flat.append(part)
         else:
-            found = velocity
-        new = {name: times(context.scaled(1.0, u.dtype), u) for name, u in found.items()}
-        return new, {"v": velocity}
+            raise TypeError(f"chain needs transformations or optimizers, received {part!r}")
+    for part, after in itertools.pairwise(flat):
+        if part.last and not after.last:
+            raise ValueError(
+                f"{part.name} works on the new weights, so only its like may follow; "
+                f"put it after {flat[-1].name}"
+            )
+    return Optimizer(tuple(flat))
 
-    return Transformation(init=lambda parameters: {"v": zeros_like(parameters)}, update=update)
 
-
-@maker(TRANSFORMATIONS)
-def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Transformation:
-    """Divides running means of the gradients by the roots of those of their squares.
-
-    With t counting from 1: m' = beta1 m + (1 - beta1) g, v' = beta2 v +
-    (1 - beta2) g^2; the update is m' / (1 - beta1^t) / (sqrt(v' / (1 - beta2^t)) + eps).
-
-    Arranged so that an element costs one square root and one division, the
-    corrections being numbers of the step: (s / (1 - beta1^t)) m' /
-    (sqrt(v') / sqrt(1 - beta2^t) + eps), s the scale of what follows.
+def as_optimizer(given: Any) -> Optimizer:
+    """An optimizer from what a user passes.
 
     Args:
-        beta1: how long gradients are remembered, in [0, 1).
-        beta2: how long their squares are, in [0, 1).
-        eps: keeps the division safe.
+        given: a name in `OPTIMIZERS`, an optimizer, or a function that makes one
+            (`optim.adam` without parentheses).
+
+    Raises:
+        ValueError: no optimizer has that name.
+        TypeError: it is none of these.
     """
-    b1 = check_number("beta1", beta1, 0.0, 1.0, below_high=True)
-    b2 = check_number("beta2", beta2, 0.0, 1.0, below_high=True)
-    eps = check_number("eps", eps)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        @functools.cache
-        def factors(dtype: np.dtype) -> tuple[Any, Any]:
-            t = context.t(dtype) + 1.0
-            bias1, bias2 = (one_minus_power(b, t) for b in (b1, b2))
-            return context.scaled(1.0 / bias1, dtype), 1.0 / sqrt(bias2)
-
-        new: Tensors = {}
-        means: Tensors = {}
-        squares: Tensors = {}
-        for name, g in updates.items():
-            m = settled(b1 * tensor(state["m"][name]) + (1.0 - b1) * g)
-            v = settled(b2 * tensor(state["v"][name]) + (1.0 - b2) * g * g)
-            size, spread = factors(g.dtype)
-            new[name] = size * m / (sqrt(v) * spread + eps)
-            means[name], squares[name] = m, v
-        return new, {"m": means, "v": squares}
-
-    return Transformation(
-        init=lambda parameters: {"m": zeros_like(parameters), "v": zeros_like(parameters)},
-        update=update,
-    )
+    if isinstance(given, Optimizer):
+        return given
+    if isinstance(given, str):
+        if given not in OPTIMIZERS:
+            close = difflib.get_close_matches(given, OPTIMIZERS, 1, 0.5)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(
+                f"no optimizer is named {given!r}{hint}; there are {', '.join(sorted(OPTIMIZERS))}"
+            )
+        return OPTIMIZERS[given]()
+    if given in OPTIMIZERS.values():
+        return given()
+    raise TypeError(f"an optimizer is a name or made by optim.adam(...), received {given!r}")
 
 
-NOTHING = {np.dtype(np.float32): 2.0**-100, np.dtype(np.float64): 2.0**-1000}
-"""Sizes below which a running mean has decayed to nothing: far below any step that counts."""
-
-
-def settled(mean: Tensor) -> Tensor:
-    """A running mean, zero where it has decayed to nothing.
-
-    Where gradients stop, a mean shrinks by a factor per step and would stay among the
-    denormal numbers, which slow a processor down.
-    """
-    return where(absolute(mean) < NOTHING[mean.dtype], 0.0, mean)
-
-
-def one_minus_power(base: float, t: Tensor) -> Tensor:
-    """1 - base ** t, exact where the power is close to 1; base in [0, 1), t at least 1."""
-    if base == 0.0:
-        return tensor(1.0, t.dtype)
-    return -expm1(t * float(portable.log(base)))
+__test__ = {"chain": chain}  # an example that doctest runs

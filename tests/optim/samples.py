@@ -167,28 +167,28 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
         OptimizerSample(
             lambda: optim.adadelta(5.0, 0.95),
             lambda o, p: o.Adadelta(p, 5.0, 0.95),
-            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1},
+            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1, **TWO_SETTLED},
         ),
     ],
     "rmsprop": [
         OptimizerSample(
             lambda: optim.rmsprop(0.02),
             lambda o, p: o.RMSprop(p, 0.02),
-            {"multiply": 4, "add": 2, "sqrt": 1, "divide": 1},
+            {"multiply": 4, "add": 2, "sqrt": 1, "divide": 1, **SETTLED},
         ),
     ],
     "adamax": [
         OptimizerSample(
             lambda: optim.adamax(0.1),
             lambda o, p: o.Adamax(p, 0.1),
-            {"multiply": 4, "add": 2, "absolute": 1, "maximum": 1, "divide": 1},
+            {"multiply": 4, "add": 2, "maximum": 1, "divide": 1, **SETTLED, "absolute": 2},
         )
     ],
     "nadam": [
         OptimizerSample(
             lambda: optim.nadam(0.05),
             lambda o, p: o.NAdam(p, 0.05),
-            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1},
+            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1, **TWO_SETTLED},
             tolerance=1e-7,  # PyTorch keeps the product of the mu in float32
         )
     ],
@@ -196,7 +196,7 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
         OptimizerSample(
             lambda: optim.lion(optim.linear(0.05, 300)),
             None,
-            {"multiply": 4, "add": 2, "less": 2, "where": 2},
+            {"multiply": 4, "add": 2, "absolute": 1, "less": 3, "where": 3},
             formula=_lion,
         ),
     ],
