@@ -98,6 +98,8 @@ class Transformation(Named):
         adds: the result is the incoming updates plus something, so that the scales
             may be applied to what comes in.
         last: it settles the new values of the parameters, so that nothing else may follow.
+        weights: `(state, parameters) -> parameters`, what the model shall hold when it
+            is used, where these are not the values at which gradients are taken.
     """
 
     kind: ClassVar[str] = "transformation"
@@ -106,6 +108,7 @@ class Transformation(Named):
     scale: Callable[[Tensor], Tensor] | None = None
     adds: bool = False
     last: bool = False
+    weights: Callable[[State, Mapping[str, Tensor]], Tensors] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,6 +176,22 @@ class Optimizer(Named):
             if kept:
                 new_state[key] = kept
         return updates, new_state
+
+    def weights(self, state: State, parameters: Mapping[str, Tensor]) -> Tensors | None:
+        """What the model shall hold when it is used: to predict, to be measured, to be saved.
+
+        Args:
+            state: what the last `update` gave.
+            parameters: the values at which the next gradients will be taken.
+
+        Returns:
+            Values by name; None where no part wants others than the parameters.
+        """
+        found: Tensors | None = None
+        for key, t in self._keyed():
+            if t.weights is not None:
+                found = t.weights(state.get(key, {}), parameters if found is None else found)
+        return found
 
     def _keyed(self) -> list[tuple[str, Transformation]]:
         """The transformations with a name for each that is its own."""

@@ -25,6 +25,7 @@ from .predict import output_shape
 from .run import DIVERGED, INTERRUPTED, Run
 from .shuffle import split_rows
 from .step import TrainingState, trace_step
+from .used import UsedWeights
 
 
 def fit(
@@ -119,6 +120,7 @@ def fit(
     run = Run(model, columns, epochs, loop.steps_per_epoch)
     one_epoch = evaluation is not None or any(w.looks_at_epochs for w in watchers)
     figures, guard, pace = EpochFigures(loop), Guard(loop, state), Pace()
+    used = UsedWeights(state)
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
     try:
@@ -127,11 +129,14 @@ def fit(
             ending.callback(watcher.train_end, run)
         with Interrupt() as interrupt:
             while run.stopped is None:
+                used.take_back()
                 steps = loop.slice_length(pace.steps, one_epoch=one_epoch)
                 records = pace.timed(loop.advance, steps)
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
                 if len(rows):
+                    if one_epoch:
+                        used.put()
                     run.history.extend(np.append(rows, [evaluation()], 1) if evaluation else rows)
                 run.steps, run.seconds = loop.done, time.perf_counter() - started
                 for watcher in watchers:
@@ -142,6 +147,7 @@ def fit(
                     run.stop(INTERRUPTED)
                 if loop.done == loop.total:
                     run.stop(f"all {epochs} epochs")
+        used.take_back()
         guard.finish()
     except KeyboardInterrupt:
         run.stop(INTERRUPTED)
@@ -150,6 +156,7 @@ def fit(
         error.run = run
         raise
     finally:
+        used.put()
         ending.close()
         run.seconds = time.perf_counter() - started
     return run

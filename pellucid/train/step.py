@@ -33,7 +33,12 @@ def learned_dtype(model: nn.Module) -> np.dtype:
 
 def cells_of(model: nn.Module) -> list[Cell]:
     """The cells of a model's parameters and state."""
-    return [_cell(t) for t in (*model.parameters().values(), *model.states().values())]
+    return [*cells_of_parameters(model), *map(_cell, model.states().values())]
+
+
+def cells_of_parameters(model: nn.Module) -> list[Cell]:
+    """The cells of what a model learns, in the order of its names."""
+    return [_cell(t) for t in model.parameters().values()]
 
 
 def copies(cells: Iterable[Cell]) -> list[np.ndarray]:
