@@ -4,6 +4,7 @@
 only.
 """
 
+from .averages import average_weights
 from .moments import (
     scale_by_adadelta,
     scale_by_adagrad,

@@ -13,6 +13,7 @@ from pellucid.core.tensor import cast, maximum, minimum, promote, sqrt, sum, whe
 
 from .named import check_count, check_number, maker
 from .transform import (
+    SETTLES,
     TRANSFORMATIONS,
     Context,
     State,
@@ -148,7 +149,7 @@ def l1(strength: float, examples: int | None = None) -> Transformation:
                 new[name] = where(v > least, v - least, small) - p
         return new, {}
 
-    return Transformation(update=update, last=True)
+    return Transformation(update=update, stage=SETTLES)
 
 
 @maker(TRANSFORMATIONS)
@@ -180,7 +181,7 @@ def max_norm(limit: float) -> Transformation:
                 new[name] = w * (limit / maximum(norm, limit)) - p
         return new, {}
 
-    return Transformation(update=update, last=True)
+    return Transformation(update=update, stage=SETTLES)
 
 
 def _lambda(strength: float, examples: int | None) -> float:

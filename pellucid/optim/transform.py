@@ -36,6 +36,10 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {}
 """Makers of optimizers by name; each takes `learning_rate` first."""
 
 
+MAKES, SETTLES, LOOKS = range(3)
+"""What a transformation is to the new values of the parameters; see `Transformation.stage`."""
+
+
 class Context:
     """What a transformation may look at besides gradients and its own state.
 
@@ -97,7 +101,8 @@ class Transformation(Named):
         scale: for one that only scales, instead of both: `t -> factor`.
         adds: the result is the incoming updates plus something, so that the scales
             may be applied to what comes in.
-        last: it settles the new values of the parameters, so that nothing else may follow.
+        stage: MAKES updates, SETTLES the new values of the parameters, or only LOOKS at
+            them; the parts of a chain stand in this order.
         weights: `(state, parameters) -> parameters`, what the model shall hold when it
             is used, where these are not the values at which gradients are taken.
     """
@@ -107,7 +112,7 @@ class Transformation(Named):
     update: Callable[[Tensors, State, Context], tuple[Tensors, State]] | None = None
     scale: Callable[[Tensor], Tensor] | None = None
     adds: bool = False
-    last: bool = False
+    stage: int = MAKES
     weights: Callable[[State, Mapping[str, Tensor]], Tensors] | None = None
 
 
@@ -255,7 +260,8 @@ def chain(*parts: Transformation | Optimizer) -> Optimizer:
 
     Raises:
         TypeError: something given is neither.
-        ValueError: what settles the new weights (`l1`, `max_norm`) does not come last.
+        ValueError: what works on the new weights (`l1`, `max_norm`, `average_weights`)
+            comes before what changes them.
 
     Example:
         >>> from pellucid import optim
@@ -271,10 +277,11 @@ def chain(*parts: Transformation | Optimizer) -> Optimizer:
         else:
             raise TypeError(f"chain needs transformations or optimizers, received {part!r}")
     for part, after in itertools.pairwise(flat):
-        if part.last and not after.last:
+        if after.stage < part.stage:
+            *_, last = (p.name for p in flat if p.stage < part.stage)
             raise ValueError(
-                f"{part.name} works on the new weights, so only its like may follow; "
-                f"put it after {flat[-1].name}"
+                f"{part.name} works on the new weights, which {after.name} would change again; "
+                f"put it after {last}"
             )
     return Optimizer(tuple(flat))
 

@@ -274,6 +274,7 @@ SCHEDULES: dict[str, list[tuple[Callable[[], optim.Schedule], Callable[[int], fl
 
 # Makers of transformations by name, with arguments that are allowed.
 TRANSFORMATIONS: dict[str, Callable[[], optim.Transformation]] = {
+    "average_weights": lambda: optim.average_weights(0.99),
     "scale_by_learning_rate": lambda: optim.scale_by_learning_rate(0.1),
     "add_decayed_weights": lambda: optim.add_decayed_weights(0.1),
     "clip_by_norm": lambda: optim.clip_by_norm(1.0),

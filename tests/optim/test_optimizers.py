@@ -251,11 +251,18 @@ def test_max_norm_shortens_the_incoming_weights_of_a_unit():
     assert not one_step(rule, np.zeros((2, 2)), before, role="bias").any()
 
 
-@pytest.mark.parametrize("part", [optim.l1(0.1), optim.max_norm(1.0)])
-def test_what_settles_the_weights_comes_last(part):
+@pytest.mark.parametrize("part", [optim.l1(0.1), optim.max_norm(1.0), optim.average_weights()])
+def test_what_works_on_the_new_weights_comes_last(part):
     with pytest.raises(ValueError, match=f"{part.name} works on the new weights.* put it after s"):
         optim.chain(part, optim.sgd(0.1))
-    optim.chain(optim.sgd(0.1), part, optim.max_norm(1.0))
+    optim.chain(optim.sgd(0.1), part, part)
+
+
+def test_averages_see_the_weights_as_they_are_settled():
+    with pytest.raises(
+        ValueError, match="average_weights works .* which l1 would .* put it after l1"
+    ):
+        optim.chain(optim.sgd(0.1), optim.average_weights(), optim.l1(0.1))
 
 
 def test_long_runs_keep_their_corrections():
