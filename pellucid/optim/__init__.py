@@ -4,6 +4,7 @@
 only.
 """
 
+from .accumulation import accumulate
 from .averages import average_weights
 from .moments import (
     scale_by_adadelta,
@@ -46,6 +47,7 @@ from .schedules import (
     warmup_cosine,
 )
 from .transform import (
+    COMBINATIONS,
     OPTIMIZERS,
     TRANSFORMATIONS,
     Context,

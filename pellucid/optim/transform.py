@@ -35,8 +35,10 @@ TRANSFORMATIONS: dict[str, Callable[..., Transformation]] = {}
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {}
 """Makers of optimizers by name; each takes `learning_rate` first."""
 
+COMBINATIONS: dict[str, Callable[..., Optimizer]] = {}
+"""Makers of optimizers from transformations and other optimizers, by name."""
 
-MAKES, SETTLES, LOOKS = range(3)
+MAKES, SETTLES, DECIDES, LOOKS = range(4)
 """What a transformation is to the new values of the parameters; see `Transformation.stage`."""
 
 
@@ -94,15 +96,15 @@ class Transformation(Named):
     """A step from gradients towards updates.
 
     Attributes:
-        init: `parameters -> state`, a dictionary by parameter name for each kind of
-            state; empty where nothing is remembered.
+        init: `parameters -> state`: by kind of state a dictionary by parameter name, or
+            any other tree of arrays; empty where nothing is remembered.
         update: `(updates, state, context) -> (updates, new state)`. It multiplies
             its result with the scales of the context.
         scale: for one that only scales, instead of both: `t -> factor`.
         adds: the result is the incoming updates plus something, so that the scales
             may be applied to what comes in.
-        stage: MAKES updates, SETTLES the new values of the parameters, or only LOOKS at
-            them; the parts of a chain stand in this order.
+        stage: MAKES updates, SETTLES the new values of the parameters, DECIDES on them
+            all by itself, or only LOOKS at them; the parts of a chain stand in this order.
         weights: `(state, parameters) -> parameters`, what the model shall hold when it
             is used, where these are not the values at which gradients are taken.
     """
@@ -146,7 +148,7 @@ class Optimizer(Named):
 
         Returns:
             A tree of dictionaries with NumPy arrays as leaves: transformation, kind
-            of state, parameter.
+            of state, and mostly parameter.
         """
         found = {key: t.init(parameters) for key, t in self._keyed()}
         return {key: state for key, state in found.items() if state}
@@ -182,7 +184,12 @@ class Optimizer(Named):
                 new_state[key] = kept
         return updates, new_state
 
-    def weights(self, state: State, parameters: Mapping[str, Tensor]) -> Tensors | None:
+    @property
+    def has_weights(self) -> bool:
+        """Whether the model is used with other weights than it is trained at."""
+        return any(t.weights is not None for t in self.transformations)
+
+    def weights(self, state: State, parameters: Mapping[str, Tensor]) -> Tensors:
         """What the model shall hold when it is used: to predict, to be measured, to be saved.
 
         Args:
@@ -190,12 +197,12 @@ class Optimizer(Named):
             parameters: the values at which the next gradients will be taken.
 
         Returns:
-            Values by name; None where no part wants others than the parameters.
+            Values by name; the parameters where no part wants others.
         """
-        found: Tensors | None = None
+        found = dict(parameters)
         for key, t in self._keyed():
             if t.weights is not None:
-                found = t.weights(state.get(key, {}), parameters if found is None else found)
+                found = t.weights(state.get(key, {}), found)
         return found
 
     def _keyed(self) -> list[tuple[str, Transformation]]:
@@ -251,7 +258,7 @@ def scale_by_learning_rate(learning_rate: LearningRate) -> Transformation:
     return Transformation(scale=lambda t: -schedule(t))
 
 
-@maker({})
+@maker(COMBINATIONS)
 def chain(*parts: Transformation | Optimizer) -> Optimizer:
     """An optimizer that applies transformations one after the other.
 
@@ -276,14 +283,29 @@ def chain(*parts: Transformation | Optimizer) -> Optimizer:
             flat.append(part)
         else:
             raise TypeError(f"chain needs transformations or optimizers, received {part!r}")
-    for part, after in itertools.pairwise(flat):
+    _check_order(flat)
+    return Optimizer(tuple(flat))
+
+
+def _check_order(parts: Sequence[Transformation]) -> None:
+    """Refuse parts that would change what was settled before."""
+    for part, after in itertools.pairwise(parts):
+        if part.stage == DECIDES and after.stage != LOOKS:
+            raise ValueError(
+                f"{after.name} cannot follow {part.name}, which decides on the new weights by "
+                "itself; only what looks at them may follow, such as average_weights"
+            )
         if after.stage < part.stage:
-            *_, last = (p.name for p in flat if p.stage < part.stage)
+            *_, last = (p.name for p in parts if p.stage < part.stage)
             raise ValueError(
                 f"{part.name} works on the new weights, which {after.name} would change again; "
                 f"put it after {last}"
             )
-    return Optimizer(tuple(flat))
+        if after.stage == DECIDES and part.stage != MAKES:
+            raise ValueError(
+                f"{part.name} cannot come before {after.name}, which decides on the new weights "
+                "by itself"
+            )
 
 
 def as_optimizer(given: Any) -> Optimizer:

@@ -23,12 +23,10 @@ class UsedWeights:
 
     def put(self) -> None:
         """Give the model the weights to be used with; once more changes nothing."""
-        if self._training is not None:
-            return
         state = self._state
-        found = state.optimizer.weights(state.memory, state.parameters)
-        if found is not None:
+        if self._training is None and state.optimizer.has_weights:
             self._training = copies(self._cells)
+            found = state.optimizer.weights(state.memory, state.parameters)
             restore(self._cells, [found[name].numpy().copy() for name in state.parameters])
 
     def take_back(self) -> None:
