@@ -6,6 +6,10 @@ only.
 
 from .accumulation import accumulate
 from .averages import average_weights
+from .backtracking import backtracking
+from .chain import as_optimizer, chain
+from .descriptions import from_description
+from .lbfgs import lbfgs
 from .moments import (
     scale_by_adadelta,
     scale_by_adagrad,
@@ -54,7 +58,5 @@ from .transform import (
     Optimizer,
     Transformation,
     apply_updates,
-    as_optimizer,
-    chain,
     scale_by_learning_rate,
 )

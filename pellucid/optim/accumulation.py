@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.core.tensor import Tensor, tensor, where
 from pellucid.core.tree import map_tree
 
+from .chain import as_optimizer
 from .named import check_count, maker
 from .transform import (
     COMBINATIONS,
@@ -20,7 +21,6 @@ from .transform import (
     State,
     Tensors,
     Transformation,
-    as_optimizer,
     zeros_like,
 )
 
@@ -40,7 +40,7 @@ def accumulate(rule: Any, steps: int = 4) -> Optimizer:
         steps: number of batches for each step of the rule.
 
     Raises:
-        ValueError: steps is no whole number of at least 1.
+        ValueError: steps is no whole number of at least 1, or the rule needs all rows at once.
 
     Example:
         >>> from pellucid import optim
@@ -49,6 +49,10 @@ def accumulate(rule: Any, steps: int = 4) -> Optimizer:
         8
     """
     inner, steps = as_optimizer(rule), check_count("steps", steps)
+    if inner.full_batch:
+        raise ValueError(
+            f"{inner.name} compares losses of all rows; accumulate takes parts of them"
+        )
 
     def init(parameters: Mapping[str, Tensor]) -> State:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chain import chain
 from .moments import (
     scale_by_adadelta,
     scale_by_adagrad,
@@ -15,7 +16,7 @@ from .moments import (
 from .named import check_number, maker
 from .penalties import add_decayed_weights, clip_by_norm
 from .schedules import LearningRate
-from .transform import OPTIMIZERS, Optimizer, Transformation, chain, scale_by_learning_rate
+from .transform import OPTIMIZERS, Optimizer, Transformation, scale_by_learning_rate
 
 
 def _clip(max_norm: float | None) -> list[Transformation]:

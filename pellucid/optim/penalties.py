@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from pellucid.core.functions import clip
-from pellucid.core.tensor import cast, maximum, minimum, promote, sqrt, sum, where
+from pellucid.core.tensor import Tensor, cast, maximum, minimum, promote, sqrt, sum, tensor, where
 
 from .named import check_count, check_number, maker
 from .transform import (
@@ -43,7 +43,11 @@ def add_decayed_weights(weight_decay: float) -> Transformation:
                 new[name] = u + context.scaled(decay, p.dtype) * p
         return new, {}
 
-    return Transformation(update=update, adds=True)
+    def penalty(context: Context) -> Tensor:
+        squares = [sum(p * p) for name, p in context.parameters.items() if context.is_weight(name)]
+        return 0.5 * decay * functools.reduce(lambda a, b: a + b, squares, tensor(0.0))
+
+    return Transformation(update=update, adds=True, penalty=penalty)
 
 
 @maker(TRANSFORMATIONS)

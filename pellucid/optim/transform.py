@@ -12,9 +12,7 @@ it into a factor that it applies anyway.
 
 from __future__ import annotations
 
-import difflib
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -50,6 +48,8 @@ class Context:
         step: steps taken before this one, a whole number of shape ().
         scales: factors that the updates must be multiplied with, as functions of t.
         rates: factors of the whole chain; their product is the learning rate, negative.
+        loss: of the batch, where it is known.
+        penalties: what the transformations before this one add to it.
     """
 
     def __init__(
@@ -58,11 +58,15 @@ class Context:
         step: Tensor,
         scales: Sequence[Callable[[Tensor], Tensor]] = (),
         rates: Sequence[Callable[[Tensor], Tensor]] = (),
+        loss: Tensor | None = None,
+        penalties: Sequence[Tensor] = (),
     ) -> None:
         self.parameters = parameters
         self.step = step
         self.scales = tuple(scales)
         self.rates = tuple(rates)
+        self.loss = loss
+        self.penalties = tuple(penalties)
 
     def t(self, dtype: np.dtype) -> Tensor:
         """Steps taken before this one, of a floating dtype."""
@@ -79,6 +83,22 @@ class Context:
         """The learning rate of this step."""
         t = self.t(dtype)
         return absolute(functools.reduce(lambda a, f: a * f(t), self.rates, tensor(1.0, dtype)))
+
+    def losses(self, name: str) -> tuple[Tensor, Tensor]:
+        """The loss of the batch, alone and with all penalties.
+
+        Args:
+            name: of the transformation that asks, for the message.
+
+        Raises:
+            ValueError: the loss was not given.
+        """
+        if self.loss is None:
+            raise ValueError(
+                f"{name} compares losses, and received none; give Optimizer.update the loss of "
+                "the batch as loss=..."
+            )
+        return self.loss, functools.reduce(lambda a, b: a + b, self.penalties, self.loss)
 
     def is_weight(self, name: str) -> bool:
         """Whether penalties and constraints apply to a parameter: to weights, never to biases."""
@@ -107,6 +127,11 @@ class Transformation(Named):
             all by itself, or only LOOKS at them; the parts of a chain stand in this order.
         weights: `(state, parameters) -> parameters`, what the model shall hold when it
             is used, where these are not the values at which gradients are taken.
+        penalty: `context -> value`, where the update adds the gradient of that value.
+        full_batch: whether losses of different steps are compared, so that each must see
+            all rows.
+        loss: `state -> loss`, that of `weights`, where not each step is an advance.
+        ended: `state -> reason`, why no further step will change anything; None while they do.
     """
 
     kind: ClassVar[str] = "transformation"
@@ -116,6 +141,10 @@ class Transformation(Named):
     adds: bool = False
     stage: int = MAKES
     weights: Callable[[State, Mapping[str, Tensor]], Tensors] | None = None
+    penalty: Callable[[Context], Tensor] | None = None
+    full_batch: bool = False
+    loss: Callable[[State], Tensor] | None = None
+    ended: Callable[[State], str | None] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,6 +188,7 @@ class Optimizer(Named):
         state: State,
         parameters: Mapping[str, Tensor],
         step: Any,
+        loss: Tensor | None = None,
     ) -> tuple[Tensors, State]:
         """The change of each parameter in one step.
 
@@ -167,6 +197,7 @@ class Optimizer(Named):
             state: what `init` or the last `update` gave; leaves are arrays or tensors.
             parameters: current values, by name.
             step: steps taken before this one, a whole number of shape ().
+            loss: of the batch; needed where `full_batch`.
 
         Returns:
             What to add to each parameter, and the new state, in the state's form.
@@ -177,11 +208,15 @@ class Optimizer(Named):
         rates = [t.scale for t in self.transformations if t.scale is not None]
         context = Context(parameters, step, first, rates)
         updates = {k: times(context.scaled(1.0, g.dtype), g) for k, g in updates.items()}
-        for key, update, scales in plan:
-            context = Context(parameters, step, scales, rates)
-            updates, kept = update(updates, state.get(key, {}), context)
+        penalties: list[Tensor] = []
+        for key, t, scales in plan:
+            context = Context(parameters, step, scales, rates, loss, penalties)
+            assert t.update is not None  # those that only scale have no place in the plan
+            updates, kept = t.update(updates, state.get(key, {}), context)
             if kept:
                 new_state[key] = kept
+            if t.penalty is not None and self.full_batch:
+                penalties.append(t.penalty(context))
         return updates, new_state
 
     @property
@@ -205,6 +240,29 @@ class Optimizer(Named):
                 found = t.weights(state.get(key, {}), found)
         return found
 
+    @property
+    def full_batch(self) -> bool:
+        """Whether it compares the losses of different steps, so that each must see all rows."""
+        return any(t.full_batch for t in self.transformations)
+
+    def loss(self, state: State, loss: Tensor) -> Tensor:
+        """The loss of what the model is used with, as far as this rule knows it.
+
+        Args:
+            state: what the last `update` gave.
+            loss: of the batch at the parameters before it, which is the answer where no part
+                knows better.
+        """
+        for key, t in self._keyed():
+            if t.loss is not None:
+                loss = t.loss(state[key])
+        return loss
+
+    def ended(self, state: State) -> str | None:
+        """Why no further step will change anything; None while they do."""
+        reasons = [t.ended(state[key]) for key, t in self._keyed() if t.ended is not None]
+        return next(filter(None, reasons), None)
+
     def _keyed(self) -> list[tuple[str, Transformation]]:
         """The transformations with a name for each that is its own."""
         names = [t.name for t in self.transformations]
@@ -213,8 +271,8 @@ class Optimizer(Named):
             for i, t in enumerate(self.transformations)
         ]
 
-    def _plan(self) -> tuple[list[Any], list[tuple[str, Any, list[Any]]]]:
-        """Who applies which scales: the scales of the gradients, then those of each update.
+    def _plan(self) -> tuple[list[Any], list[tuple[str, Transformation, list[Any]]]]:
+        """Who applies which scales: the scales of the gradients, then those of each part.
 
         From the last to the first: a scale waits for someone to take it. One that
         adds applies it to what it adds, and lets it wait on.
@@ -225,7 +283,7 @@ class Optimizer(Named):
             if t.scale is not None:
                 waiting = [t.scale, *waiting]
                 continue
-            plan.append((key, t.update, waiting))
+            plan.append((key, t, waiting))
             if not t.adds:
                 waiting = []
         return waiting, plan[::-1]
@@ -256,82 +314,3 @@ def scale_by_learning_rate(learning_rate: LearningRate) -> Transformation:
     """
     schedule = as_schedule(learning_rate)
     return Transformation(scale=lambda t: -schedule(t))
-
-
-@maker(COMBINATIONS)
-def chain(*parts: Transformation | Optimizer) -> Optimizer:
-    """An optimizer that applies transformations one after the other.
-
-    Args:
-        parts: transformations, or optimizers, whose transformations are taken over.
-
-    Raises:
-        TypeError: something given is neither.
-        ValueError: what works on the new weights (`l1`, `max_norm`, `average_weights`)
-            comes before what changes them.
-
-    Example:
-        >>> from pellucid import optim
-        >>> optim.chain(optim.clip_by_norm(1.0), optim.sgd(0.1)).transformations
-        (clip_by_norm(max_norm=1.0), scale_by_learning_rate(learning_rate=0.1))
-    """
-    flat: list[Transformation] = []
-    for part in parts:
-        if isinstance(part, Optimizer):
-            flat += part.transformations
-        elif isinstance(part, Transformation):
-            flat.append(part)
-        else:
-            raise TypeError(f"chain needs transformations or optimizers, received {part!r}")
-    _check_order(flat)
-    return Optimizer(tuple(flat))
-
-
-def _check_order(parts: Sequence[Transformation]) -> None:
-    """Refuse parts that would change what was settled before."""
-    for part, after in itertools.pairwise(parts):
-        if part.stage == DECIDES and after.stage != LOOKS:
-            raise ValueError(
-                f"{after.name} cannot follow {part.name}, which decides on the new weights by "
-                "itself; only what looks at them may follow, such as average_weights"
-            )
-        if after.stage < part.stage:
-            *_, last = (p.name for p in parts if p.stage < part.stage)
-            raise ValueError(
-                f"{part.name} works on the new weights, which {after.name} would change again; "
-                f"put it after {last}"
-            )
-        if after.stage == DECIDES and part.stage != MAKES:
-            raise ValueError(
-                f"{part.name} cannot come before {after.name}, which decides on the new weights "
-                "by itself"
-            )
-
-
-def as_optimizer(given: Any) -> Optimizer:
-    """An optimizer from what a user passes.
-
-    Args:
-        given: a name in `OPTIMIZERS`, an optimizer, or a function that makes one
-            (`optim.adam` without parentheses).
-
-    Raises:
-        ValueError: no optimizer has that name.
-        TypeError: it is none of these.
-    """
-    if isinstance(given, Optimizer):
-        return given
-    if isinstance(given, str):
-        if given not in OPTIMIZERS:
-            close = difflib.get_close_matches(given, OPTIMIZERS, 1, 0.5)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(
-                f"no optimizer is named {given!r}{hint}; there are {', '.join(sorted(OPTIMIZERS))}"
-            )
-        return OPTIMIZERS[given]()
-    if given in OPTIMIZERS.values():
-        return given()
-    raise TypeError(f"an optimizer is a name or made by optim.adam(...), received {given!r}")
-
-
-__test__ = {"chain": chain}  # an example that doctest runs

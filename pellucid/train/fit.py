@@ -114,6 +114,7 @@ def fit(
 
     state = TrainingState(model, rule, seed)
     trace = partial(trace_step, state, _weighted(chosen, class_weight, model, data), measures, data)
+    shuffle = shuffle and not rule.full_batch  # which would see the same rows, rounded otherwise
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
     names = ["loss", *measures]
     columns = ["epoch", *names, *(f"val_{name}" for name in names if evaluation)]
@@ -145,6 +146,8 @@ def fit(
                         watcher.epoch_end(run)
                 if interrupt.received:
                     run.stop(INTERRUPTED)
+                if ended := rule.ended(state.memory):
+                    run.stop(ended)
                 if loop.done == loop.total:
                     run.stop(f"all {epochs} epochs")
         used.take_back()
