@@ -9,7 +9,7 @@ import argparse
 import statistics
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def steps_to_target(row: Row, problem: Problem) -> int:
 
 
 def seconds_per_step(row: Row, problem: Problem, rounds: int) -> float:
-    """Return the median time of a step, gathering its rows included."""
+    """Return the median processor time of a step, gathering its rows included."""
     model, X, y = problem.make()
     loss = nn.as_loss(problem.loss)
     data = prepared(model, loss, X, y)
@@ -65,9 +65,9 @@ def seconds_per_step(row: Row, problem: Problem, rounds: int) -> float:
     loop.advance(16)
     steps, times = 1000, []
     while len(times) < rounds:
-        start = perf_counter()
+        start = thread_time()
         loop.advance(steps)
-        seconds = perf_counter() - start
+        seconds = thread_time() - start
         if seconds < 0.01 and steps < MOST_STEPS:
             steps = min(4 * steps, MOST_STEPS)
         else:
@@ -100,7 +100,7 @@ def main() -> None:
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     about = " ".join(f"**{p.name}**: {p.about}." for p in PROBLEMS)
-    machine = f"Measured on {processor()}, one thread, the median of {options.rounds} rounds."
+    machine = f"Processor time on {processor()}, one thread, the median of {options.rounds} rounds."
     DOCUMENT.write_text(TEXT.format(about=about, table="\n".join(lines), machine=machine))
 
 
