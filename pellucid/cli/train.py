@@ -104,7 +104,9 @@ class EpochTable(Callback):
 @click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Rows a step.")
 @click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=0.001, show_default=True
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="By default the optimizer's own.",
 )
 @click.option(
     "--optimizer", type=click.Choice(sorted(optim.OPTIMIZERS)), default="adam", show_default=True
@@ -204,7 +206,7 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         recipe.inputs(rows),
         recipe.targets(rows),
         loss="cross_entropy" if recipe.labels else "mean_squared_error",
-        optimizer=optim.OPTIMIZERS[options["optimizer"]](options["learning_rate"]),
+        optimizer=_optimizer(options["optimizer"], options["learning_rate"]),
         epochs=options["epochs"],
         batch_size=options["batch"],
         validation=options["validation"] or None,
@@ -214,6 +216,11 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         verbose=False,
     )
     return model, run
+
+
+def _optimizer(name: str, learning_rate: float | None) -> optim.Optimizer:
+    make = optim.OPTIMIZERS[name]
+    return make() if learning_rate is None else make(learning_rate)
 
 
 def network(

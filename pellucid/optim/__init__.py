@@ -4,24 +4,29 @@
 only.
 """
 
-from .adaptive import (
+from .accumulation import accumulate
+from .averages import average_weights
+from .backtracking import backtracking
+from .chain import as_optimizer, chain
+from .descriptions import from_description
+from .lbfgs import lbfgs
+from .moments import (
     scale_by_adadelta,
     scale_by_adagrad,
+    scale_by_adam,
     scale_by_adamax,
     scale_by_lion,
     scale_by_nadam,
     scale_by_rms,
+    trace,
 )
 from .named import Named
 from .optimizers import (
-    OPTIMIZERS,
     adadelta,
     adagrad,
     adam,
     adamax,
     adamw,
-    as_optimizer,
-    chain,
     lion,
     momentum,
     nadam,
@@ -29,7 +34,7 @@ from .optimizers import (
     rmsprop,
     sgd,
 )
-from .penalties import clip_by_value, l1, l2, max_norm
+from .penalties import add_decayed_weights, clip_by_norm, clip_by_value, l1, l2, max_norm
 from .schedules import (
     SCHEDULES,
     Schedule,
@@ -46,14 +51,12 @@ from .schedules import (
     warmup_cosine,
 )
 from .transform import (
+    COMBINATIONS,
+    OPTIMIZERS,
     TRANSFORMATIONS,
     Context,
     Optimizer,
     Transformation,
-    add_decayed_weights,
     apply_updates,
-    clip_by_norm,
-    scale_by_adam,
     scale_by_learning_rate,
-    trace,
 )

@@ -23,19 +23,28 @@ Made = TypeVar("Made", bound="Named")
 class Named:
     """What a maker made: its name, and what it was given.
 
+    It is copied and pickled as that: whoever reads it calls the maker again.
+
     Attributes:
         name: of the maker.
         arguments: by name, defaults included.
+        made_by: the maker; None where it was made by hand.
     """
 
     kind: ClassVar[str] = "object"
     name: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+    made_by: Callable[..., Named] | None = None
 
     def description(self) -> dict[str, Any]:
         """Name and arguments, as JSON values."""
         arguments = {key: _plain(value) for key, value in self.arguments.items()}
         return {self.kind: self.name, "arguments": arguments}
+
+    def __reduce__(self) -> Any:
+        if self.made_by is None:
+            return super().__reduce__()
+        return make_again, (self.made_by, self.arguments)
 
     def __repr__(self) -> str:
         parts: list[str] = []
@@ -45,6 +54,20 @@ class Named:
             else:
                 parts.append(f"{key}={getattr(value, '__name__', repr(value))}")
         return f"{self.name}({', '.join(parts)})"
+
+
+def make_again(maker: Callable[..., Made], arguments: dict[str, Any]) -> Made:
+    """What a maker makes of arguments by name, those of `*parts` included.
+
+    Raises:
+        TypeError: it takes no argument of some name, or lacks one.
+    """
+    signature = inspect.signature(maker)
+    for name in arguments:
+        if name not in signature.parameters:
+            raise TypeError(f"there is no argument {name!r}")
+    bound = inspect.BoundArguments(signature, arguments)
+    return maker(*bound.args, **bound.kwargs)
 
 
 def _plain(value: Any) -> Any:
@@ -71,7 +94,7 @@ def maker(table: dict[str, Any]) -> Callable[[Callable[P, Made]], Callable[P, Ma
             bound.apply_defaults()
             made = function(*args, **kwargs)
             given = {k: _number(v) for k, v in bound.arguments.items()}
-            return replace(made, name=function.__name__, arguments=given)
+            return replace(made, name=function.__name__, arguments=given, made_by=make)
 
         table[function.__name__] = make
         return make

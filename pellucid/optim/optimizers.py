@@ -2,66 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import itertools
-from collections.abc import Callable
-from typing import Any
-
-from .adaptive import (
+from .chain import chain
+from .moments import (
     scale_by_adadelta,
     scale_by_adagrad,
+    scale_by_adam,
     scale_by_adamax,
     scale_by_lion,
     scale_by_nadam,
     scale_by_rms,
-)
-from .named import check_number, maker
-from .schedules import LearningRate
-from .transform import (
-    Optimizer,
-    Transformation,
-    add_decayed_weights,
-    clip_by_norm,
-    scale_by_adam,
-    scale_by_learning_rate,
     trace,
 )
-
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {}
-"""Makers of optimizers by name; each takes `learning_rate` first."""
-
-
-@maker({})
-def chain(*parts: Transformation | Optimizer) -> Optimizer:
-    """An optimizer that applies transformations one after the other.
-
-    Args:
-        parts: transformations, or optimizers, whose transformations are taken over.
-
-    Raises:
-        TypeError: something given is neither.
-        ValueError: what settles the new weights (`l1`, `max_norm`) does not come last.
-
-    Example:
-        >>> from pellucid import optim
-        >>> optim.chain(optim.clip_by_norm(1.0), optim.sgd(0.1)).transformations
-        (clip_by_norm(max_norm=1.0), scale_by_learning_rate(learning_rate=0.1))
-    """
-    flat: list[Transformation] = []
-    for part in parts:
-        if isinstance(part, Optimizer):
-            flat += part.transformations
-        elif isinstance(part, Transformation):
-            flat.append(part)
-        else:
-            raise TypeError(f"chain needs transformations or optimizers, received {part!r}")
-    for part, after in itertools.pairwise(flat):
-        if part.last and not after.last:
-            raise ValueError(
-                f"{part.name} works on the new weights, so only its like may follow; "
-                f"put it after {flat[-1].name}"
-            )
-    return Optimizer(tuple(flat))
+from .named import check_number, maker
+from .penalties import add_decayed_weights, clip_by_norm
+from .schedules import LearningRate
+from .transform import OPTIMIZERS, Optimizer, Transformation, scale_by_learning_rate
 
 
 def _clip(max_norm: float | None) -> list[Transformation]:
@@ -393,30 +348,4 @@ def lion(
     )
 
 
-def as_optimizer(given: Any) -> Optimizer:
-    """An optimizer from what a user passes.
-
-    Args:
-        given: a name in `OPTIMIZERS`, an optimizer, or a function that makes one
-            (`optim.adam` without parentheses).
-
-    Raises:
-        ValueError: no optimizer has that name.
-        TypeError: it is none of these.
-    """
-    if isinstance(given, Optimizer):
-        return given
-    if isinstance(given, str):
-        if given not in OPTIMIZERS:
-            close = difflib.get_close_matches(given, OPTIMIZERS, 1, 0.5)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(
-                f"no optimizer is named {given!r}{hint}; there are {', '.join(sorted(OPTIMIZERS))}"
-            )
-        return OPTIMIZERS[given]()
-    if given in OPTIMIZERS.values():
-        return given()
-    raise TypeError(f"an optimizer is a name or made by optim.adam(...), received {given!r}")
-
-
-__test__ = {"chain": chain, **OPTIMIZERS}  # examples that doctest runs
+__test__ = {**OPTIMIZERS}  # examples that doctest runs

@@ -6,19 +6,74 @@ on weights, never on biases, and is not part of the loss that is reported.
 
 from __future__ import annotations
 
+import functools
+
 from pellucid.core.functions import clip
-from pellucid.core.tensor import maximum, sqrt, sum, where
+from pellucid.core.tensor import Tensor, cast, maximum, minimum, promote, sqrt, sum, tensor, where
 
 from .named import check_count, check_number, maker
 from .transform import (
+    SETTLES,
     TRANSFORMATIONS,
     Context,
     State,
     Tensors,
     Transformation,
-    add_decayed_weights,
     times,
 )
+
+
+@maker(TRANSFORMATIONS)
+def add_decayed_weights(weight_decay: float) -> Transformation:
+    """Adds weight_decay * w for each weight w, and nothing for biases.
+
+    Before the other transformations it is the gradient of an L2 penalty,
+    weight_decay / 2 * sum(w^2); after them the decoupled decay of AdamW.
+
+    Args:
+        weight_decay: how strongly; parameters whose role is "weight" decay.
+    """
+    decay = check_number("weight_decay", weight_decay)
+
+    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
+        new = dict(updates)
+        for name, u in updates.items():
+            if context.is_weight(name):
+                p = context.parameters[name]
+                new[name] = u + context.scaled(decay, p.dtype) * p
+        return new, {}
+
+    def penalty(context: Context) -> Tensor:
+        squares = [sum(p * p) for name, p in context.parameters.items() if context.is_weight(name)]
+        return 0.5 * decay * functools.reduce(lambda a, b: a + b, squares, tensor(0.0))
+
+    return Transformation(update=update, adds=True, penalty=penalty)
+
+
+@maker(TRANSFORMATIONS)
+def clip_by_norm(max_norm: float) -> Transformation:
+    """Shortens all gradients together where their norm is greater than max_norm.
+
+    g' = g * min(1, max_norm / (n + 1e-6)), n the root of the sum of the squares of
+    all elements of all gradients.
+
+    Args:
+        max_norm: the greatest norm.
+    """
+    limit = check_number("max_norm", max_norm, above_low=True)
+
+    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
+        if not updates:
+            return updates, {}
+        widest = promote(*(u.dtype for u in updates.values()))
+        squares = [cast(sum(u * u), widest) for u in updates.values()]
+        norm = sqrt(functools.reduce(lambda a, b: a + b, squares))
+        factor = minimum(limit / (norm + 1e-6), 1.0)
+        return {
+            name: context.scaled(cast(factor, u.dtype), u.dtype) * u for name, u in updates.items()
+        }, {}
+
+    return Transformation(update=update)
 
 
 @maker(TRANSFORMATIONS)
@@ -98,7 +153,7 @@ def l1(strength: float, examples: int | None = None) -> Transformation:
                 new[name] = where(v > least, v - least, small) - p
         return new, {}
 
-    return Transformation(update=update, last=True)
+    return Transformation(update=update, stage=SETTLES)
 
 
 @maker(TRANSFORMATIONS)
@@ -130,7 +185,7 @@ def max_norm(limit: float) -> Transformation:
                 new[name] = w * (limit / maximum(norm, limit)) - p
         return new, {}
 
-    return Transformation(update=update, last=True)
+    return Transformation(update=update, stage=SETTLES)
 
 
 def _lambda(strength: float, examples: int | None) -> float:

@@ -19,21 +19,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pellucid.core import portable
-from pellucid.core.tensor import (
-    Tensor,
-    absolute,
-    cast,
-    expm1,
-    minimum,
-    promote,
-    sqrt,
-    sum,
-    tensor,
-    where,
-)
+from pellucid.core.tensor import Tensor, absolute, cast, tensor
 
-from .named import Named, check_number, maker
+from .named import Named, maker
 from .schedules import LearningRate, as_schedule
 
 Tensors = dict[str, Tensor]
@@ -41,6 +29,15 @@ State = dict[str, Any]
 
 TRANSFORMATIONS: dict[str, Callable[..., Transformation]] = {}
 """Makers of transformations by name."""
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {}
+"""Makers of optimizers by name; each takes `learning_rate` first."""
+
+COMBINATIONS: dict[str, Callable[..., Optimizer]] = {}
+"""Makers of optimizers from transformations and other optimizers, by name."""
+
+MAKES, SETTLES, DECIDES, LOOKS = range(4)
+"""What a transformation is to the new values of the parameters; see `Transformation.stage`."""
 
 
 class Context:
@@ -51,6 +48,8 @@ class Context:
         step: steps taken before this one, a whole number of shape ().
         scales: factors that the updates must be multiplied with, as functions of t.
         rates: factors of the whole chain; their product is the learning rate, negative.
+        loss: of the batch, where it is known.
+        penalties: what the transformations before this one add to it.
     """
 
     def __init__(
@@ -59,11 +58,15 @@ class Context:
         step: Tensor,
         scales: Sequence[Callable[[Tensor], Tensor]] = (),
         rates: Sequence[Callable[[Tensor], Tensor]] = (),
+        loss: Tensor | None = None,
+        penalties: Sequence[Tensor] = (),
     ) -> None:
         self.parameters = parameters
         self.step = step
         self.scales = tuple(scales)
         self.rates = tuple(rates)
+        self.loss = loss
+        self.penalties = tuple(penalties)
 
     def t(self, dtype: np.dtype) -> Tensor:
         """Steps taken before this one, of a floating dtype."""
@@ -81,6 +84,22 @@ class Context:
         t = self.t(dtype)
         return absolute(functools.reduce(lambda a, f: a * f(t), self.rates, tensor(1.0, dtype)))
 
+    def losses(self, name: str) -> tuple[Tensor, Tensor]:
+        """The loss of the batch, alone and with all penalties.
+
+        Args:
+            name: of the transformation that asks, for the message.
+
+        Raises:
+            ValueError: the loss was not given.
+        """
+        if self.loss is None:
+            raise ValueError(
+                f"{name} compares losses, and received none; give Optimizer.update the loss of "
+                "the batch as loss=..."
+            )
+        return self.loss, functools.reduce(lambda a, b: a + b, self.penalties, self.loss)
+
     def is_weight(self, name: str) -> bool:
         """Whether penalties and constraints apply to a parameter: to weights, never to biases."""
         cell = self.parameters[name].node.cell
@@ -97,14 +116,22 @@ class Transformation(Named):
     """A step from gradients towards updates.
 
     Attributes:
-        init: `parameters -> state`, a dictionary by parameter name for each kind of
-            state; empty where nothing is remembered.
+        init: `parameters -> state`: by kind of state a dictionary by parameter name, or
+            any other tree of arrays; empty where nothing is remembered.
         update: `(updates, state, context) -> (updates, new state)`. It multiplies
             its result with the scales of the context.
         scale: for one that only scales, instead of both: `t -> factor`.
         adds: the result is the incoming updates plus something, so that the scales
             may be applied to what comes in.
-        last: it settles the new values of the parameters, so that nothing else may follow.
+        stage: MAKES updates, SETTLES the new values of the parameters, DECIDES on them
+            all by itself, or only LOOKS at them; the parts of a chain stand in this order.
+        weights: `(state, parameters) -> parameters`, what the model shall hold when it
+            is used, where these are not the values at which gradients are taken.
+        penalty: `context -> value`, where the update adds the gradient of that value.
+        full_batch: whether losses of different steps are compared, so that each must see
+            all rows.
+        loss: `state -> loss`, that of `weights`, where not each step is an advance.
+        ended: `state -> reason`, why no further step will change anything; None while they do.
     """
 
     kind: ClassVar[str] = "transformation"
@@ -112,7 +139,12 @@ class Transformation(Named):
     update: Callable[[Tensors, State, Context], tuple[Tensors, State]] | None = None
     scale: Callable[[Tensor], Tensor] | None = None
     adds: bool = False
-    last: bool = False
+    stage: int = MAKES
+    weights: Callable[[State, Mapping[str, Tensor]], Tensors] | None = None
+    penalty: Callable[[Context], Tensor] | None = None
+    full_batch: bool = False
+    loss: Callable[[State], Tensor] | None = None
+    ended: Callable[[State], str | None] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,7 +177,7 @@ class Optimizer(Named):
 
         Returns:
             A tree of dictionaries with NumPy arrays as leaves: transformation, kind
-            of state, parameter.
+            of state, and mostly parameter.
         """
         found = {key: t.init(parameters) for key, t in self._keyed()}
         return {key: state for key, state in found.items() if state}
@@ -156,6 +188,7 @@ class Optimizer(Named):
         state: State,
         parameters: Mapping[str, Tensor],
         step: Any,
+        loss: Tensor | None = None,
     ) -> tuple[Tensors, State]:
         """The change of each parameter in one step.
 
@@ -164,6 +197,7 @@ class Optimizer(Named):
             state: what `init` or the last `update` gave; leaves are arrays or tensors.
             parameters: current values, by name.
             step: steps taken before this one, a whole number of shape ().
+            loss: of the batch; needed where `full_batch`.
 
         Returns:
             What to add to each parameter, and the new state, in the state's form.
@@ -174,11 +208,15 @@ class Optimizer(Named):
         rates = [t.scale for t in self.transformations if t.scale is not None]
         context = Context(parameters, step, first, rates)
         updates = {k: times(context.scaled(1.0, g.dtype), g) for k, g in updates.items()}
-        for key, update, scales in plan:
-            context = Context(parameters, step, scales, rates)
-            updates, kept = update(updates, state.get(key, {}), context)
+        penalties: list[Tensor] = []
+        for key, t, scales in plan:
+            context = Context(parameters, step, scales, rates, loss, penalties)
+            assert t.update is not None  # those that only scale have no place in the plan
+            updates, kept = t.update(updates, state.get(key, {}), context)
             if kept:
                 new_state[key] = kept
+            if t.penalty is not None and self.full_batch:
+                penalties.append(t.penalty(context))
         return updates, new_state
 
     def with_rate(self, change: Callable[[Tensor, Tensor], Tensor]) -> Optimizer:
@@ -208,6 +246,50 @@ class Optimizer(Named):
             transformations=(*self.transformations[:at], changed, *self.transformations[at + 1 :]),
         )
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the model is used with other weights than it is trained at."""
+        return any(t.weights is not None for t in self.transformations)
+
+    def weights(self, state: State, parameters: Mapping[str, Tensor]) -> Tensors:
+        """What the model shall hold when it is used: to predict, to be measured, to be saved.
+
+        Args:
+            state: what the last `update` gave.
+            parameters: the values at which the next gradients will be taken.
+
+        Returns:
+            Values by name; the parameters where no part wants others.
+        """
+        found = dict(parameters)
+        for key, t in self._keyed():
+            if t.weights is not None:
+                found = t.weights(state.get(key, {}), found)
+        return found
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether it compares the losses of different steps, so that each must see all rows."""
+        return any(t.full_batch for t in self.transformations)
+
+    def loss(self, state: State, loss: Tensor) -> Tensor:
+        """The loss of what the model is used with, as far as this rule knows it.
+
+        Args:
+            state: what the last `update` gave.
+            loss: of the batch at the parameters before it, which is the answer where no part
+                knows better.
+        """
+        for key, t in self._keyed():
+            if t.loss is not None:
+                loss = t.loss(state[key])
+        return loss
+
+    def ended(self, state: State) -> str | None:
+        """Why no further step will change anything; None while they do."""
+        reasons = [t.ended(state[key]) for key, t in self._keyed() if t.ended is not None]
+        return next(filter(None, reasons), None)
+
     def _keyed(self) -> list[tuple[str, Transformation]]:
         """The transformations with a name for each that is its own."""
         names = [t.name for t in self.transformations]
@@ -216,8 +298,8 @@ class Optimizer(Named):
             for i, t in enumerate(self.transformations)
         ]
 
-    def _plan(self) -> tuple[list[Any], list[tuple[str, Any, list[Any]]]]:
-        """Who applies which scales: the scales of the gradients, then those of each update.
+    def _plan(self) -> tuple[list[Any], list[tuple[str, Transformation, list[Any]]]]:
+        """Who applies which scales: the scales of the gradients, then those of each part.
 
         From the last to the first: a scale waits for someone to take it. One that
         adds applies it to what it adds, and lets it wait on.
@@ -228,7 +310,7 @@ class Optimizer(Named):
             if t.scale is not None:
                 waiting = [t.scale, *waiting]
                 continue
-            plan.append((key, t.update, waiting))
+            plan.append((key, t, waiting))
             if not t.adds:
                 waiting = []
         return waiting, plan[::-1]
@@ -250,9 +332,6 @@ def zeros_like(parameters: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}
 
 
-# -- the transformations ------------------------------------------------------------
-
-
 @maker(TRANSFORMATIONS)
 def scale_by_learning_rate(learning_rate: LearningRate) -> Transformation:
     """Multiplies by -rate(t): downhill.
@@ -262,146 +341,3 @@ def scale_by_learning_rate(learning_rate: LearningRate) -> Transformation:
     """
     schedule = as_schedule(learning_rate)
     return Transformation(scale=lambda t: -schedule(t))
-
-
-@maker(TRANSFORMATIONS)
-def add_decayed_weights(weight_decay: float) -> Transformation:
-    """Adds weight_decay * w for each weight w, and nothing for biases.
-
-    Before the other transformations it is the gradient of an L2 penalty,
-    weight_decay / 2 * sum(w^2); after them the decoupled decay of AdamW.
-
-    Args:
-        weight_decay: how strongly; parameters whose role is "weight" decay.
-    """
-    decay = check_number("weight_decay", weight_decay)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        new = dict(updates)
-        for name, u in updates.items():
-            if context.is_weight(name):
-                p = context.parameters[name]
-                new[name] = u + context.scaled(decay, p.dtype) * p
-        return new, {}
-
-    return Transformation(update=update, adds=True)
-
-
-@maker(TRANSFORMATIONS)
-def clip_by_norm(max_norm: float) -> Transformation:
-    """Shortens all gradients together where their norm is greater than max_norm.
-
-    g' = g * min(1, max_norm / (n + 1e-6)), n the root of the sum of the squares of
-    all elements of all gradients.
-
-    Args:
-        max_norm: the greatest norm.
-    """
-    limit = check_number("max_norm", max_norm, above_low=True)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        if not updates:
-            return updates, {}
-        widest = promote(*(u.dtype for u in updates.values()))
-        squares = [cast(sum(u * u), widest) for u in updates.values()]
-        norm = sqrt(functools.reduce(lambda a, b: a + b, squares))
-        factor = minimum(limit / (norm + 1e-6), 1.0)
-        return {
-            name: context.scaled(cast(factor, u.dtype), u.dtype) * u for name, u in updates.items()
-        }, {}
-
-    return Transformation(update=update)
-
-
-@maker(TRANSFORMATIONS)
-def trace(momentum: float, nesterov: bool = False, average: bool = False) -> Transformation:
-    """Momentum: gradients add up to a velocity, or to a running mean.
-
-    v' = momentum * v + g, with `average` v' = momentum * v + (1 - momentum) * g;
-    the update is v', or g + momentum * v' by Nesterov's rule.
-
-    Args:
-        momentum: in [0, 1).
-        nesterov: whether to look ahead.
-        average: whether v is a mean instead of a sum.
-    """
-    gamma = check_number("momentum", momentum, 0.0, 1.0, below_high=True)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        share = 1.0 - gamma if average else 1.0
-        velocity = {
-            name: settled(gamma * tensor(state["v"][name]) + times(share, g))
-            for name, g in updates.items()
-        }
-        if nesterov:
-            found = {name: g + gamma * velocity[name] for name, g in updates.items()}
-        else:
-            found = velocity
-        new = {name: times(context.scaled(1.0, u.dtype), u) for name, u in found.items()}
-        return new, {"v": velocity}
-
-    return Transformation(init=lambda parameters: {"v": zeros_like(parameters)}, update=update)
-
-
-@maker(TRANSFORMATIONS)
-def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Transformation:
-    """Divides running means of the gradients by the roots of those of their squares.
-
-    With t counting from 1: m' = beta1 m + (1 - beta1) g, v' = beta2 v +
-    (1 - beta2) g^2; the update is m' / (1 - beta1^t) / (sqrt(v' / (1 - beta2^t)) + eps).
-
-    Arranged so that an element costs one square root and one division, the
-    corrections being numbers of the step: (s / (1 - beta1^t)) m' /
-    (sqrt(v') / sqrt(1 - beta2^t) + eps), s the scale of what follows.
-
-    Args:
-        beta1: how long gradients are remembered, in [0, 1).
-        beta2: how long their squares are, in [0, 1).
-        eps: keeps the division safe.
-    """
-    b1 = check_number("beta1", beta1, 0.0, 1.0, below_high=True)
-    b2 = check_number("beta2", beta2, 0.0, 1.0, below_high=True)
-    eps = check_number("eps", eps)
-
-    def update(updates: Tensors, state: State, context: Context) -> tuple[Tensors, State]:
-        @functools.cache
-        def factors(dtype: np.dtype) -> tuple[Any, Any]:
-            t = context.t(dtype) + 1.0
-            bias1, bias2 = (one_minus_power(b, t) for b in (b1, b2))
-            return context.scaled(1.0 / bias1, dtype), 1.0 / sqrt(bias2)
-
-        new: Tensors = {}
-        means: Tensors = {}
-        squares: Tensors = {}
-        for name, g in updates.items():
-            m = settled(b1 * tensor(state["m"][name]) + (1.0 - b1) * g)
-            v = settled(b2 * tensor(state["v"][name]) + (1.0 - b2) * g * g)
-            size, spread = factors(g.dtype)
-            new[name] = size * m / (sqrt(v) * spread + eps)
-            means[name], squares[name] = m, v
-        return new, {"m": means, "v": squares}
-
-    return Transformation(
-        init=lambda parameters: {"m": zeros_like(parameters), "v": zeros_like(parameters)},
-        update=update,
-    )
-
-
-NOTHING = {np.dtype(np.float32): 2.0**-100, np.dtype(np.float64): 2.0**-1000}
-"""Sizes below which a running mean has decayed to nothing: far below any step that counts."""
-
-
-def settled(mean: Tensor) -> Tensor:
-    """A running mean, zero where it has decayed to nothing.
-
-    Where gradients stop, a mean shrinks by a factor per step and would stay among the
-    denormal numbers, which slow a processor down.
-    """
-    return where(absolute(mean) < NOTHING[mean.dtype], 0.0, mean)
-
-
-def one_minus_power(base: float, t: Tensor) -> Tensor:
-    """1 - base ** t, exact where the power is close to 1; base in [0, 1), t at least 1."""
-    if base == 0.0:
-        return tensor(1.0, t.dtype)
-    return -expm1(t * float(portable.log(base)))

@@ -11,6 +11,7 @@ from .evaluate import Evaluation
 from .loop import Loop
 from .metrics import AnyMetric, per_row
 from .rate import Rate
+from .used import UsedWeights
 from .whole_set import WholeSet
 
 
@@ -61,6 +62,7 @@ class EpochFigures:
         metrics: what is measured, by name.
         evaluations: of the validation sets, by name.
         rate: the learning rate, where it may change.
+        used: gives the model the weights with which it is measured.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class EpochFigures:
         metrics: Mapping[str, AnyMetric],
         evaluations: Mapping[str, Evaluation],
         rate: Rate | None,
+        used: UsedWeights,
     ) -> None:
         self.loop = loop
+        self._used = used
         self._metrics = list(per_row(metrics).values())
         self._evaluations = evaluations
         self._rate = rate
@@ -105,6 +109,8 @@ class EpochFigures:
     def _measured(self) -> list[float]:
         """The figures of the validation sets, and the learning rate."""
         found = []
+        if self._evaluations:
+            self._used.put()
         for evaluation in self._evaluations.values():
             for name, figure in evaluation().items():
                 if np.ndim(figure):

@@ -26,6 +26,7 @@ from .rate import Rate
 from .run import DIVERGED, INTERRUPTED, Run
 from .step import TrainingState, trace_step
 from .stopping import EarlyStopping, early_stopping_from
+from .used import UsedWeights
 
 
 def fit(
@@ -126,10 +127,12 @@ def fit(
     rule = _for_batch(rule, min(batch_size, len(data[0])), reference_batch)
     state = TrainingState(model, rule, seed, rate)
     trace = partial(trace_step, state, criterion, per_row(measures), data)
+    shuffle = shuffle and not rule.full_batch  # which would see the same rows, rounded otherwise
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
     run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)
     one_epoch = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)
-    figures = EpochFigures(loop, measures, evaluations, rate)
+    used = UsedWeights(state)
+    figures = EpochFigures(loop, measures, evaluations, rate, used)
     guard, pace = Guard(loop, state), Pace()
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
@@ -139,11 +142,14 @@ def fit(
             ending.callback(watcher.train_end, run)
         with Interrupt() as interrupt:
             while run.stopped is None:
+                used.take_back()
                 steps = loop.slice_length(pace.steps, one_epoch=one_epoch)
                 records = pace.timed(loop.advance, steps)
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
                 if len(rows):
+                    if one_epoch:
+                        used.put()
                     run.history.extend(rows)
                 run.steps, run.seconds = loop.done, meter.seconds
                 meter.look()
@@ -154,8 +160,11 @@ def fit(
                 guard.follow_rate()
                 if interrupt.received:
                     run.stop(INTERRUPTED)
+                if ended := rule.ended(state.memory):
+                    run.stop(ended)
                 if loop.done == loop.total:
                     run.stop(f"all {epochs} epochs")
+        used.take_back()
         guard.finish()
     except KeyboardInterrupt:
         run.stop(INTERRUPTED)
@@ -164,6 +173,7 @@ def fit(
         error.run = run
         raise
     finally:
+        used.put()
         run.bill = meter.bill(loop, state, [*evaluations.values()])
         ending.close()
         run.seconds = meter.seconds

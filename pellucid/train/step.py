@@ -34,7 +34,12 @@ def learned_dtype(model: nn.Module) -> np.dtype:
 
 def cells_of(model: nn.Module) -> list[Cell]:
     """The cells of a model's parameters and state."""
-    return [_cell(t) for t in (*model.parameters().values(), *model.states().values())]
+    return [*cells_of_parameters(model), *map(_cell, model.states().values())]
+
+
+def cells_of_parameters(model: nn.Module) -> list[Cell]:
+    """The cells of what a model learns, in the order of its names."""
+    return [_cell(t) for t in model.parameters().values()]
 
 
 def copies(cells: Iterable[Cell]) -> list[np.ndarray]:
@@ -149,9 +154,11 @@ def trace_step(
         total, weight = loss.total_and_weight(prediction, *rows[1:])
         value = total if weight is None else divide(total, weight)
         _check_learns(value, state.parameters)
+        if state.optimizer.full_batch:
+            _check_comparable(value, state.optimizer, batch, len(data[0]))
         slopes = gradients_of_loss(value, state.parameters)
         changes, memory = state.optimizer.update(
-            slopes, state.memory, state.parameters, state.count
+            slopes, state.memory, state.parameters, state.count, value
         )
         new = {name: t + changes[name] for name, t in state.parameters.items()}
         updates = [(_cell(t), new[name].node) for name, t in state.parameters.items()]
@@ -162,7 +169,8 @@ def trace_step(
         updates += [(cell, t.node) for cell, t in buffers.items()]
         updates.append((_cell(state.count), (state.count + 1).node))
         updates += [] if state.rate is None else [state.rate.update()]
-        record = record_of(value, weight, prediction, rows[1], metrics)
+        shown = tensor(state.optimizer.loss(memory, value))
+        record = record_of(shown, weight, prediction, rows[1], metrics)
     names = {id(part): name for name, part in state.model.named_modules().items()}
     return Step(
         Computation(
@@ -189,6 +197,21 @@ def _check_learns(value: Tensor, parameters: Mapping[str, Tensor]) -> None:
         raise ValueError(
             "the loss does not depend on any parameter of the model, so that nothing would be "
             "learned; does it use the prediction, and the model its parameters?"
+        )
+
+
+def _check_comparable(value: Tensor, rule: Optimizer, batch: int, rows: int) -> None:
+    """Refuse a loss that is another function at every step."""
+    name = next(t.name for t in rule.transformations if t.full_batch)
+    if batch < rows:
+        raise ValueError(
+            f"{name} compares the losses of its steps, so that each must see all rows: "
+            f"expected a batch_size of at least {rows:,}, received {batch:,}"
+        )
+    if any(node.primitive.kind == "random" for node in topological([value.node])):
+        raise ValueError(
+            f"{name} compares the losses of its steps, which the model's random layers "
+            "(dropout or noise) change from step to step; leave them out, or use another optimizer"
         )
 
 

@@ -10,56 +10,124 @@ from typing import Any
 import numpy as np
 
 from pellucid import optim
+from pellucid.optim.transform import MAKES
+
+Formula = Callable[[Any, Any, dict[str, Any], int, bool], Any]
+"""The rule in NumPy: `(w, g, memory, t, whether w is a weight) -> new w`; t from 0, and memory a
+dictionary of its own. What it leaves in `memory["used"]` is what the model is used with."""
 
 
 @dataclass(frozen=True)
 class OptimizerSample:
-    """An optimizer, the same one of PyTorch, and how it fares.
+    """An optimizer, the same one of PyTorch or in plain NumPy, and how much work it is.
 
     Attributes:
         make: makes it.
         torch: maps (torch.optim, parameter groups, whose decay is set) to PyTorch's.
+        formula: where PyTorch has none.
         decay: of the weights, for PyTorch's groups.
         clip: norm to which PyTorch's gradients are clipped.
-        formula: where PyTorch has none, the rule in NumPy: `(w, g, memory, rate, t) ->
-            new w`, memory a dictionary of its own, t from 0.
+        rate: of PyTorch's at each step, where it changes.
         tolerance: in float64, against PyTorch.
-        steps: in which it brings the quadratic of the tests below 1e-3.
-        work: operations per element of a weight's update in one step, by primitive.
+        work: operations per element of a weight's update in one step, by primitive; None
+            where all parameters are one vector.
     """
 
     make: Callable[[], optim.Optimizer]
     torch: Callable[[Any, Any], Any] | None
-    work: dict[str, int]
+    work: dict[str, int] | None
+    formula: Formula | None = None
     decay: float = 0.0
     clip: float | None = None
-    steps: int = 300
-    formula: Callable[..., Any] | None = None
+    rate: Callable[[int], float] | None = None
     tolerance: float = 1e-10
 
 
-def _velocity(w: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
-    memory["v"] = 0.9 * memory.get("v", 0.0) + rate * g
-    return w - memory["v"]
+def _at(rate: Any, t: int) -> float:
+    return rate(t) if callable(rate) else rate
 
 
-def _mean_velocity(w: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
-    memory["z"] = 0.9 * memory.get("z", 0.0) + 0.1 * g
-    return w - rate * memory["z"]
+def _descent(rate: Any) -> Formula:
+    return lambda w, g, memory, t, weight: w - _at(rate, t) * g
 
 
-def _looked_ahead(p: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
-    """As in the lectures: w and v are kept, and the gradient g was taken at p = w - gamma v."""
-    w = memory.get("w", p)
-    v = 0.9 * memory.get("v", 0.0) + rate * g
-    memory["w"], memory["v"] = w - v, v
-    return w - v - 0.9 * v
+def _velocity(rate: Any) -> Formula:
+    def rule(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        memory["v"] = 0.9 * memory.get("v", 0.0) + _at(rate, t) * g
+        return w - memory["v"]
+
+    return rule
 
 
-def _lion(w: Any, g: Any, memory: dict[str, Any], rate: float, t: int) -> Any:
-    m = memory.get("m", 0.0)
-    memory["m"] = 0.99 * m + (1 - 0.99) * g
-    return w - rate * np.sign(0.9 * m + (1 - 0.9) * g)
+def _mean_velocity(rate: float) -> Formula:
+    def rule(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        memory["z"] = 0.9 * memory.get("z", 0.0) + 0.1 * g
+        return w - rate * memory["z"]
+
+    return rule
+
+
+def _looked_ahead(rate: Any) -> Formula:
+    def rule(p: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        """As in the lectures: w and v are kept, and the gradient g was taken at p = w - gamma v."""
+        w = memory.get("w", p)
+        v = 0.9 * memory.get("v", 0.0) + _at(rate, t) * g
+        memory["w"], memory["v"] = w - v, v
+        return w - v - 0.9 * v
+
+    return rule
+
+
+def _lion(rate: Any) -> Formula:
+    def rule(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        m = memory.get("m", 0.0)
+        memory["m"] = 0.99 * m + (1 - 0.99) * g
+        return w - _at(rate, t) * np.sign(0.9 * m + (1 - 0.9) * g)
+
+    return rule
+
+
+def _soft(rate: Any, strength: float) -> Formula:
+    """Descent, then the proximal step of L1."""
+
+    def rule(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        v = w - _at(rate, t) * g
+        return np.sign(v) * np.maximum(np.abs(v) - _at(rate, t) * strength, 0) if weight else v
+
+    return rule
+
+
+def _short(rate: float, limit: float) -> Formula:
+    """Descent, then columns of weights shortened to a norm."""
+
+    def rule(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        w = w - rate * g
+        return w / np.maximum(np.linalg.norm(w, axis=0) / limit, 1) if weight else w
+
+    return rule
+
+
+def _averaged(rule: Formula, decay: float) -> Formula:
+    def averaged(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        w = rule(w, g, memory, t, weight)
+        memory["sum"] = decay * memory.get("sum", 0.0) + w
+        memory["used"] = memory["sum"] * (1 - decay) / (1 - decay ** (t + 1))
+        return w
+
+    return averaged
+
+
+def _every(steps: int, rule: Formula) -> Formula:
+    """A rule for the mean gradient of some steps."""
+
+    def accumulated(w: Any, g: Any, memory: dict[str, Any], t: int, weight: bool) -> Any:
+        memory["g"] = g + memory.get("g", 0.0)
+        if t % steps < steps - 1:
+            return w
+        mean = memory.pop("g") / steps
+        return rule(w, mean, memory.setdefault("rule", {}), t // steps, weight)
+
+    return accumulated
 
 
 SETTLED = {"absolute": 1, "less": 1, "where": 1}  # a mean that has decayed to nothing becomes 0
@@ -92,6 +160,7 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
             lambda o, p: o.SGD(p, 0.2),
             {"multiply": 2},
             clip=1e6,
+            rate=lambda t: 0.15 + 0.05 * math.cos(math.pi * min(t / 60, 1)),
         ),
     ],
     "adam": [
@@ -134,13 +203,13 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
             lambda: optim.momentum(optim.step_decay(0.05, 0.5, 80)),
             None,
             {"multiply": 2, "add": 1, **SETTLED},
-            formula=_velocity,
+            formula=_velocity(lambda t: 0.05 * 0.5 ** (t // 80)),
         ),
         OptimizerSample(
             lambda: optim.momentum(0.3, average=True),
             None,
             {"multiply": 3, "add": 1, **SETTLED},
-            formula=_mean_velocity,
+            formula=_mean_velocity(0.3),
         ),
     ],
     "nesterov": [
@@ -153,7 +222,7 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
             lambda: optim.nesterov(optim.exponential(0.05, 0.9, every=10)),
             None,
             {"multiply": 3, "add": 2, **SETTLED},
-            formula=_looked_ahead,
+            formula=_looked_ahead(lambda t: 0.05 * 0.9 ** (t / 10)),
         ),
     ],
     "adagrad": [
@@ -167,28 +236,28 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
         OptimizerSample(
             lambda: optim.adadelta(5.0, 0.95),
             lambda o, p: o.Adadelta(p, 5.0, 0.95),
-            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1},
+            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1, **TWO_SETTLED},
         ),
     ],
     "rmsprop": [
         OptimizerSample(
             lambda: optim.rmsprop(0.02),
             lambda o, p: o.RMSprop(p, 0.02),
-            {"multiply": 4, "add": 2, "sqrt": 1, "divide": 1},
+            {"multiply": 4, "add": 2, "sqrt": 1, "divide": 1, **SETTLED},
         ),
     ],
     "adamax": [
         OptimizerSample(
             lambda: optim.adamax(0.1),
             lambda o, p: o.Adamax(p, 0.1),
-            {"multiply": 4, "add": 2, "absolute": 1, "maximum": 1, "divide": 1},
+            {"multiply": 4, "add": 2, "maximum": 1, "divide": 1, **SETTLED, "absolute": 2},
         )
     ],
     "nadam": [
         OptimizerSample(
             lambda: optim.nadam(0.05),
             lambda o, p: o.NAdam(p, 0.05),
-            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1},
+            {"multiply": 8, "add": 4, "sqrt": 1, "divide": 1, **TWO_SETTLED},
             tolerance=1e-7,  # PyTorch keeps the product of the mu in float32
         )
     ],
@@ -196,8 +265,75 @@ OPTIMIZERS: dict[str, list[OptimizerSample]] = {
         OptimizerSample(
             lambda: optim.lion(optim.linear(0.05, 300)),
             None,
-            {"multiply": 4, "add": 2, "less": 2, "where": 2},
-            formula=_lion,
+            {"multiply": 4, "add": 2, "absolute": 1, "less": 3, "where": 3},
+            formula=_lion(lambda t: 0.05 * (1 - t / 300)),
+        ),
+    ],
+    "backtracking": [OptimizerSample(lambda: optim.backtracking(0.1), None, None)],
+    "lbfgs": [OptimizerSample(lambda: optim.lbfgs(history=3), None, None)],
+    "accumulate": [
+        OptimizerSample(
+            lambda: optim.accumulate(optim.momentum(0.05), steps=3),
+            None,
+            {"multiply": 3, "add": 2, **SETTLED, "where": 4},
+            formula=_every(3, _velocity(0.05)),
+        ),
+        OptimizerSample(
+            lambda: optim.accumulate(
+                optim.chain(
+                    optim.sgd(optim.inverse_time(0.2, 0.1)),
+                    optim.l1(0.1),
+                    optim.average_weights(0.7),
+                ),
+                steps=2,
+            ),
+            None,
+            None,
+            formula=_every(2, _averaged(_soft(lambda t: 0.2 / (1 + 0.1 * t), 0.1), 0.7)),
+        ),
+    ],
+    "chain": [
+        OptimizerSample(
+            lambda: optim.chain(optim.clip_by_value(0.4), optim.sgd(0.1)),
+            None,
+            {"minimum": 1, "maximum": 1, "multiply": 1},
+            formula=lambda w, g, memory, t, weight: w - 0.1 * np.clip(g, -0.4, 0.4),
+        ),
+        OptimizerSample(
+            lambda: optim.chain(optim.l2(0.05), optim.sgd(0.1)),
+            lambda o, p: o.SGD(p, 0.1),
+            {"multiply": 2, "add": 1},
+            decay=0.1,
+        ),
+        OptimizerSample(
+            lambda: optim.chain(optim.sgd(optim.linear(0.1, 300)), optim.l1(0.3)),
+            None,
+            {"multiply": 1, "add": 2, "subtract": 2, "less": 2, "where": 2},
+            formula=_soft(lambda t: 0.1 * (1 - t / 300), 0.3),
+        ),
+        OptimizerSample(
+            lambda: optim.chain(optim.sgd(0.1), optim.max_norm(1.5)),
+            None,
+            {"multiply": 3, "add": 1, "subtract": 1},
+            formula=_short(0.1, 1.5),
+        ),
+        OptimizerSample(
+            lambda: optim.chain(optim.sgd(0.1), optim.average_weights(0.9)),
+            None,
+            {"multiply": 2, "add": 2, "subtract": 1},
+            formula=_averaged(_descent(0.1), 0.9),
+        ),
+        OptimizerSample(
+            lambda: optim.chain(
+                optim.clip_by_value(1.0),
+                optim.l2(1e-3),
+                optim.nadam(optim.one_cycle(0.05, 240)),
+                optim.l1(0.01),
+                optim.max_norm(3.0),
+                optim.average_weights(0.99),
+            ),
+            None,
+            None,
         ),
     ],
 }
@@ -274,6 +410,7 @@ SCHEDULES: dict[str, list[tuple[Callable[[], optim.Schedule], Callable[[int], fl
 
 # Makers of transformations by name, with arguments that are allowed.
 TRANSFORMATIONS: dict[str, Callable[[], optim.Transformation]] = {
+    "average_weights": lambda: optim.average_weights(0.99),
     "scale_by_learning_rate": lambda: optim.scale_by_learning_rate(0.1),
     "add_decayed_weights": lambda: optim.add_decayed_weights(0.1),
     "clip_by_norm": lambda: optim.clip_by_norm(1.0),
@@ -290,6 +427,22 @@ TRANSFORMATIONS: dict[str, Callable[[], optim.Transformation]] = {
     "trace": lambda: optim.trace(0.9, nesterov=True),
     "scale_by_adam": lambda: optim.scale_by_adam(),
 }
+
+
+def _among_others(part: optim.Transformation) -> optim.Optimizer:
+    """An optimizer with a transformation in its place."""
+    makes = part.stage == MAKES
+    return optim.chain(part, optim.sgd(0.05)) if makes else optim.chain(optim.sgd(0.05), part)
+
+
+def every_rule() -> dict[str, Callable[[], optim.Optimizer]]:
+    """Every row of this file as an optimizer: for what all must do alike."""
+    found = {key: sample.make for key, sample in rows(OPTIMIZERS)}
+    for name, make in TRANSFORMATIONS.items():
+        found[name] = lambda make=make: _among_others(make())
+    for key, (make, _) in rows(SCHEDULES):
+        found[key] = lambda make=make: optim.sgd(make(), momentum=0.5)
+    return found
 
 
 def rows(table: dict[str, list[Any]]) -> Iterator[tuple[str, Any]]:

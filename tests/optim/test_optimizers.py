@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 
@@ -39,21 +38,8 @@ def made_up_gradients(step: int, values: dict[str, np.ndarray]) -> dict[str, np.
 
 
 def test_every_optimizer_and_transformation_has_a_row():
-    assert set(OPTIMIZERS) == set(optim.OPTIMIZERS)
+    assert set(OPTIMIZERS) == set(optim.OPTIMIZERS) | set(optim.COMBINATIONS)
     assert set(TRANSFORMATIONS) == set(optim.TRANSFORMATIONS)
-
-
-@each_optimizer
-def test_it_minimizes_a_quadratic(sample: OptimizerSample):
-    rule, weights = sample.make(), {"w": pe.parameter([[1.0, -2.0], [0.5, 3.0]], role="bias")}
-    scale = np.array([1.0, 0.3], np.float32)
-    state = rule.init(weights)
-    for step in range(sample.steps):
-        weights["w"].grad = None
-        (scale * weights["w"] * weights["w"]).sum().backward()
-        updates, state = rule.update({"w": pe.tensor(weights["w"].grad)}, state, weights, step)
-        optim.apply_updates(weights, updates)
-    assert abs(weights["w"].numpy()).max() < 0.03
 
 
 @each_optimizer
@@ -63,8 +49,9 @@ def test_dtypes_and_the_form_of_the_state(sample: OptimizerSample, dtype):
     state = rule.init(weights)
     gradients = {k: pe.tensor(np.ones(p.shape, dtype)) for k, p in weights.items()}
     assert all(isinstance(leaf, np.ndarray) for leaf in leaves(state))
+    loss = pe.tensor(np.ones((), dtype))
     for step in (np.int32(0), np.uint32(1), 2):
-        updates, new_state = rule.update(gradients, state, weights, step)
+        updates, new_state = rule.update(gradients, state, weights, step, loss)
         assert list(updates) == list(weights)
         for name, p in weights.items():
             assert (updates[name].shape, updates[name].dtype) == (p.shape, p.dtype)
@@ -78,18 +65,24 @@ def test_traced_and_eager_agree(sample: OptimizerSample):
     rule, weights = sample.make(), parameters()
     state = map_tree(tensor, rule.init(weights))
     gradients = made_up_gradients(0, {k: p.numpy() for k, p in weights.items()})
-    eager = rule.update(map_tree(tensor, gradients), state, weights, 3)
+    loss = np.float64(0.5)
+    eager = rule.update(map_tree(tensor, gradients), state, weights, 3, tensor(loss))
     with tracing():
         g = {k: Tensor(placeholder(v.shape, v.dtype, k)) for k, v in gradients.items()}
         step = Tensor(placeholder((), np.dtype(np.uint32), "step"))
-        traced = rule.update(g, state, weights, step)
-    feeds = {g[k].node: v for k, v in gradients.items()} | {step.node: np.uint32(3)}
+        value = Tensor(placeholder((), loss.dtype, "loss"))
+        traced = rule.update(g, state, weights, step, value)
+    feeds = {g[k].node: v for k, v in gradients.items()}
+    feeds |= {step.node: np.uint32(3), value.node: loss}
     found = evaluate([t.node for t in leaves(traced)], feeds)
     for value, expected in zip(found, leaves(eager), strict=True):
         np.testing.assert_array_equal(value, expected.numpy())
 
 
-@each_optimizer
+COUNTED = {key: sample for key, sample in SAMPLES.items() if sample.work is not None}
+
+
+@pytest.mark.parametrize("sample", COUNTED.values(), ids=COUNTED)
 def test_work_per_element(sample: OptimizerSample):
     rule, weights = sample.make(), parameters()
     with tracing():
@@ -97,16 +90,22 @@ def test_work_per_element(sample: OptimizerSample):
         step = Tensor(placeholder((), np.dtype(np.uint32), "step"))
         state = map_tree(lambda a: Tensor(placeholder(a.shape, a.dtype)), rule.init(weights))
         updates, new_state = rule.update(g, state, weights, step)
-    nodes = topological([updates["w"].node, *(s["w"].node for s in _kinds(new_state))])
+    changed = [leaf.node for leaf in leaves(new_state) if leaf.shape == (5, 3)]
+    nodes = topological([updates["w"].node, *changed])
     work = Counter(n.name for n in nodes if n.shape == (5, 3) and n.primitive.kind == "elementwise")
     assert work == sample.work
 
 
-def _kinds(state: dict) -> list[dict]:
-    return [kind for of_one in state.values() for kind in of_one.values()]
+def has_one_rate(sample: OptimizerSample) -> bool:
+    """Searches find their own step; what holds another rule has the rate of that."""
+    rule = sample.make()
+    scales = [t for t in rule.transformations if t.scale is not None]
+    return "learning_rate" in rule.arguments and len(scales) == 1
 
 
-@each_optimizer
+@pytest.mark.parametrize(
+    "sample", [pytest.param(s, id=i) for i, s in SAMPLES.items() if has_one_rate(s)]
+)
 def test_its_rate_can_be_changed(sample: OptimizerSample):
     rule, weights = sample.make(), parameters()
     rate = rule.arguments["learning_rate"]
@@ -139,26 +138,6 @@ def test_a_rate_that_is_changed_is_one():
             optim.chain(other).with_rate(change)
 
 
-@each_optimizer
-def test_text_and_description(sample: OptimizerSample):
-    rule = sample.make()
-    description = json.loads(json.dumps(rule.description()))
-    assert description["optimizer"] == rule.name
-    arguments = description["arguments"]
-    rate = arguments["learning_rate"]
-    if isinstance(rate, dict):
-        arguments["learning_rate"] = optim.SCHEDULES[rate["schedule"]](**rate["arguments"])
-    again = optim.OPTIMIZERS[rule.name](**arguments)
-    assert repr(again) == repr(rule)
-    assert again.description() == rule.description()
-    assert eval(repr(rule), dict(vars(optim))).description() == rule.description()
-
-
-def rate_at(rule: optim.Optimizer, step: int) -> float:
-    rate = rule.arguments["learning_rate"]
-    return float(rate(np.float64(step))) if callable(rate) else rate
-
-
 @pytest.mark.parametrize("sample", [pytest.param(s, id=i) for i, s in SAMPLES.items() if s.formula])
 def test_hundred_steps_as_the_formula(sample: OptimizerSample):
     assert sample.formula is not None
@@ -170,15 +149,23 @@ def test_hundred_steps_as_the_formula(sample: OptimizerSample):
         gradients = made_up_gradients(step, {k: p.numpy() for k, p in own.items()})
         updates, state = rule.update(map_tree(tensor, gradients), state, own, step)
         optim.apply_updates(own, updates)
+        used = rule.weights(state, own)
         for name, w in expected.items():
-            expected[name] = sample.formula(
-                w, gradients[name], memory[name], rate_at(rule, step), step
-            )
+            kept = memory[name]
+            expected[name] = sample.formula(w, gradients[name], kept, step, name == "w")
             np.testing.assert_allclose(own[name].numpy(), expected[name], rtol=1e-10, atol=1e-10)
+            held = kept.get("rule", kept).get("used", expected[name])
+            np.testing.assert_allclose(used[name].numpy(), held, rtol=1e-10, atol=1e-10)
 
 
-def test_every_optimizer_is_held_against_another():
-    assert all(sample.torch or sample.formula for sample in SAMPLES.values())
+def test_every_optimizer_and_transformation_is_held_against_another():
+    """Against PyTorch, a formula, or, for searches, the plain loop in test_searches."""
+    held = {
+        t.name for s in SAMPLES.values() if s.torch or s.formula for t in s.make().transformations
+    }
+    for name, samples in OPTIMIZERS.items():
+        assert any(s.torch or s.formula or s.make().full_batch for s in samples), name
+    assert held >= set(optim.TRANSFORMATIONS)
 
 
 @pytest.mark.slow
@@ -200,7 +187,7 @@ def test_hundred_steps_as_pytorch(sample: OptimizerSample, dtype):
     state = rule.init(own)
     for step in range(100):
         for group in reference.param_groups:
-            group["lr"] = rate_at(rule, step)
+            group["lr"] = sample.rate(step) if sample.rate else group["lr"]
         gradients = made_up_gradients(step, {k: p.numpy() for k, p in own.items()})
         updates, state = rule.update(map_tree(tensor, gradients), state, own, step)
         optim.apply_updates(own, updates)
@@ -284,11 +271,18 @@ def test_max_norm_shortens_the_incoming_weights_of_a_unit():
     assert not one_step(rule, np.zeros((2, 2)), before, role="bias").any()
 
 
-@pytest.mark.parametrize("part", [optim.l1(0.1), optim.max_norm(1.0)])
-def test_what_settles_the_weights_comes_last(part):
+@pytest.mark.parametrize("part", [optim.l1(0.1), optim.max_norm(1.0), optim.average_weights()])
+def test_what_works_on_the_new_weights_comes_last(part):
     with pytest.raises(ValueError, match=f"{part.name} works on the new weights.* put it after s"):
         optim.chain(part, optim.sgd(0.1))
-    optim.chain(optim.sgd(0.1), part, optim.max_norm(1.0))
+    optim.chain(optim.sgd(0.1), part, part)
+
+
+def test_averages_see_the_weights_as_they_are_settled():
+    with pytest.raises(
+        ValueError, match="average_weights works .* which l1 would .* put it after l1"
+    ):
+        optim.chain(optim.sgd(0.1), optim.average_weights(), optim.l1(0.1))
 
 
 def test_long_runs_keep_their_corrections():
@@ -318,14 +312,6 @@ def test_scales_are_applied_once_wherever_they_stand():
     ):
         np.testing.assert_allclose(one_step(rule, [1.0, 8.0]), [-0.125, -1.0])
     assert one_step(optim.chain(), [1.0, 8.0]).tolist() == [1.0, 8.0]
-
-
-@pytest.mark.parametrize("name", TRANSFORMATIONS)
-def test_transformations_have_text_and_description(name: str):
-    made = TRANSFORMATIONS[name]()
-    description = json.loads(json.dumps(made.description()))
-    assert description["transformation"] == name
-    assert repr(optim.TRANSFORMATIONS[name](**description["arguments"])) == repr(made)
 
 
 @pytest.mark.parametrize(
@@ -358,11 +344,15 @@ def test_as_optimizer():
     assert repr(optim.as_optimizer("adam")) == repr(optim.as_optimizer(optim.adam))
 
 
-def test_moments_decay_to_zero_not_to_denormal_numbers():
-    rule, weights = optim.adam(0.1), {"w": pe.parameter([1.0])}
-    state = rule.init(weights)
-    for step in range(900):  # one gradient, then none
-        gradients = {"w": pe.tensor([1.0 if step == 0 else 0.0])}
-        _, state = rule.update(gradients, state, weights, pe.tensor(step))
-    (means,) = [s["m"]["w"] for s in state.values() if "m" in s]
-    assert means.numpy() == 0.0
+@each_optimizer
+def test_means_decay_to_zero_not_to_denormal_numbers(sample: OptimizerSample):
+    if sample.make().full_batch:
+        return  # a search remembers points and their differences, no means
+    rule, weights = sample.make(), {"w": pe.parameter([1.0], role="bias")}
+    least = np.float32(2.0**-100)
+    state = map_tree(
+        lambda leaf: np.full_like(leaf, least if leaf.shape else 0), rule.init(weights)
+    )
+    _, state = rule.update({"w": pe.tensor([0.0])}, state, weights, 3, pe.tensor(0.0))
+    values = [leaf.item() for leaf in leaves(state)]
+    assert all(value == 0 or abs(value) >= least for value in values)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -40,15 +38,6 @@ def test_traced(make, formula, dtype):
     assert (rate.shape, rate.dtype) == ((), np.dtype(dtype))
     (found,) = evaluate([rate.node], {t.node: np.asarray(9, dtype)})
     assert float(found) == pytest.approx(formula(9), rel=1e-5)
-
-
-@each_schedule
-def test_text_and_description(make, formula):
-    schedule = make()
-    description = json.loads(json.dumps(schedule.description()))
-    again = optim.SCHEDULES[description["schedule"]](**description["arguments"])
-    assert repr(again) == repr(schedule)
-    assert float(again(3)) == float(schedule(3))
 
 
 def test_any_function_of_the_step_will_do():

@@ -1,4 +1,7 @@
-"""Transformations that give each element a step size of its own, from its past gradients."""
+"""Transformations that remember past gradients: velocities, running means, sums.
+
+`remembering` makes one of the rule for a single parameter.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.core import portable
-from pellucid.core.tensor import Tensor, absolute, exp, maximum, sqrt, tensor, where
+from pellucid.core.tensor import Tensor, absolute, exp, expm1, maximum, sqrt, tensor, where
 
 from .named import check_number, maker
 from .transform import (
@@ -18,7 +21,6 @@ from .transform import (
     State,
     Tensors,
     Transformation,
-    one_minus_power,
     times,
     zeros_like,
 )
@@ -27,12 +29,15 @@ Rule = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 
 
 def remembering(
-    *elements: str, numbers: Sequence[str] = ()
+    *means: str, others: Sequence[str] = (), numbers: Sequence[str] = ()
 ) -> Callable[[Callable[[np.dtype, Context], Rule]], Transformation]:
     """A transformation that treats every parameter alike and alone.
 
     Args:
-        elements: names of what is remembered for each element, zeros at first.
+        means: names of what is remembered for each element and decays where gradients
+            stop; zeros at first, and again where it has decayed to nothing.
+        others: names of what is remembered for each element and does not decay; zeros
+            at first.
         numbers: names of what is remembered once for each parameter, 0 at first.
 
     Returns:
@@ -40,6 +45,7 @@ def remembering(
         `rule(g, *remembered) -> (update, new remembered)`; numbers of the step are
         worked out once per dtype, outside the rule.
     """
+    elements = (*means, *others)
     kinds = (*elements, *numbers)
 
     def make(rule_of: Callable[[np.dtype, Context], Rule]) -> Transformation:
@@ -51,7 +57,7 @@ def remembering(
                 kept = [tensor(state[kind][name]) for kind in kinds]
                 new[name], changed = rules(g.dtype)(g, *kept)
                 for kind, value in zip(kinds, changed, strict=True):
-                    memory[kind][name] = value
+                    memory[kind][name] = settled(value) if kind in means else value
             return new, memory
 
         def init(parameters: Mapping[str, Tensor]) -> State:
@@ -65,8 +71,90 @@ def remembering(
     return make
 
 
+NOTHING = {np.dtype(np.float32): 2.0**-100, np.dtype(np.float64): 2.0**-1000}
+"""Sizes below which a running mean has decayed to nothing: far below any step that counts."""
+
+
+def settled(mean: Tensor) -> Tensor:
+    """A running mean, zero where it has decayed to nothing.
+
+    Where gradients stop, a mean shrinks by a factor per step and would stay among the
+    denormal numbers, which slow a processor down.
+    """
+    return where(absolute(mean) < NOTHING[mean.dtype], 0.0, mean)
+
+
+def one_minus_power(base: float, t: Tensor) -> Tensor:
+    """1 - base ** t, exact where the power is close to 1; base in [0, 1), t at least 1."""
+    if base == 0.0:
+        return tensor(1.0, t.dtype)
+    return -expm1(t * float(portable.log(base)))
+
+
 def _share(name: str, value: Any) -> float:
     return check_number(name, value, 0.0, 1.0, below_high=True)
+
+
+@maker(TRANSFORMATIONS)
+def trace(momentum: float, nesterov: bool = False, average: bool = False) -> Transformation:
+    """Momentum: gradients add up to a velocity, or to a running mean.
+
+    v' = momentum * v + g, with `average` v' = momentum * v + (1 - momentum) * g;
+    the update is v', or g + momentum * v' by Nesterov's rule.
+
+    Args:
+        momentum: in [0, 1).
+        nesterov: whether to look ahead.
+        average: whether v is a mean instead of a sum.
+    """
+    gamma = _share("momentum", momentum)
+    share = 1.0 - gamma if average else 1.0
+
+    @remembering("v")
+    def made(dtype: Any, context: Context) -> Rule:
+        size = context.scaled(1.0, dtype)
+
+        def rule(g: Tensor, v: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+            v = gamma * v + times(share, g)
+            return times(size, g + gamma * v if nesterov else v), (v,)
+
+        return rule
+
+    return made
+
+
+@maker(TRANSFORMATIONS)
+def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Transformation:
+    """Divides running means of the gradients by the roots of those of their squares.
+
+    With t counting from 1: m' = beta1 m + (1 - beta1) g, v' = beta2 v +
+    (1 - beta2) g^2; the update is m' / (1 - beta1^t) / (sqrt(v' / (1 - beta2^t)) + eps).
+
+    Arranged so that an element costs one square root and one division, the
+    corrections being numbers of the step: (s / (1 - beta1^t)) m' /
+    (sqrt(v') / sqrt(1 - beta2^t) + eps), s the scale of what follows.
+
+    Args:
+        beta1: how long gradients are remembered, in [0, 1).
+        beta2: how long their squares are, in [0, 1).
+        eps: keeps the division safe.
+    """
+    b1, b2 = _share("beta1", beta1), _share("beta2", beta2)
+    eps = check_number("eps", eps)
+
+    @remembering("m", "v")
+    def made(dtype: Any, context: Context) -> Rule:
+        bias1, bias2 = (one_minus_power(b, context.t(dtype) + 1.0) for b in (b1, b2))
+        size, spread = context.scaled(1.0 / bias1, dtype), 1.0 / sqrt(bias2)
+
+        def rule(g: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+            m = b1 * m + (1.0 - b1) * g
+            v = b2 * v + (1.0 - b2) * g * g
+            return size * m / (sqrt(v) * spread + eps), (m, v)
+
+        return rule
+
+    return made
 
 
 @maker(TRANSFORMATIONS)
@@ -78,7 +166,7 @@ def scale_by_adagrad(eps: float = 1e-10) -> Transformation:
     """
     eps = check_number("eps", eps)
 
-    @remembering("s")
+    @remembering(others=("s",))
     def made(dtype: Any, context: Context) -> Rule:
         size = context.scaled(1.0, dtype)
 
@@ -154,7 +242,7 @@ def scale_by_adamax(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8)
     b1, b2 = _share("beta1", beta1), _share("beta2", beta2)
     eps = check_number("eps", eps)
 
-    @remembering("m", "u")
+    @remembering("m", others=("u",))
     def made(dtype: Any, context: Context) -> Rule:
         size = context.scaled(1.0 / one_minus_power(b1, context.t(dtype) + 1.0), dtype)
 
