@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pellucid import nn
 
+from .start import SMALL
+
 
 def convnet(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Sequential:
     """Four convolutions of 3 x 3 with 32, 32, 64 and 64 features, then a dense layer of 128.
@@ -33,7 +35,7 @@ def convnet(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Sequenti
         nn.Linear(64 * (size // 4) ** 2, 128),
         nn.ReLU(),
         nn.Dropout(0.5),
-        nn.Linear(128, classes),
+        nn.Linear(128, classes, weight_init=SMALL),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pellucid import nn
 
+from .start import SMALL
+
 
 def lenet5(classes: int = 10, channels: int = 1) -> nn.Sequential:
     """Two convolutions with pooling, then three dense layers, for images of 28 x 28 pixels.
@@ -37,5 +39,5 @@ def lenet5(classes: int = 10, channels: int = 1) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(120, 84),
         nn.ReLU(),
-        nn.Linear(84, classes),
+        nn.Linear(84, classes, weight_init=SMALL),
     )

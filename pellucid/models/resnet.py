@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pellucid import nn
 
+from .start import SMALL
+
 
 def resnet(depth: int = 20, classes: int = 10, channels: int = 3) -> nn.Sequential:
     """A residual network of so many layers for images such as CIFAR's, 32 x 32.
@@ -40,7 +42,7 @@ def resnet(depth: int = 20, classes: int = 10, channels: int = 3) -> nn.Sequenti
         for _ in range(blocks):
             layers += _block(before, features)
             before = features
-    return nn.Sequential(*layers, nn.GlobalAvgPool(), nn.Linear(64, classes))
+    return nn.Sequential(*layers, nn.GlobalAvgPool(), nn.Linear(64, classes, weight_init=SMALL))
 
 
 def resnet20(classes: int = 10, channels: int = 3) -> nn.Sequential:

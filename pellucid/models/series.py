@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pellucid import nn
 
+from .start import SMALL
+
 
 def series_resnet(
     classes: int,
@@ -49,7 +51,9 @@ def series_resnet(
             beside = _convolution(channels, features, 1)
         layers += [nn.Residual(nn.Sequential(*inner), nn.Sequential(*beside)), nn.ReLU()]
         channels = features
-    return nn.Sequential(*layers, nn.GlobalAvgPool(), nn.Linear(channels, classes))
+    return nn.Sequential(
+        *layers, nn.GlobalAvgPool(), nn.Linear(channels, classes, weight_init=SMALL)
+    )
 
 
 def _convolution(before: int, features: int, size: int) -> list[nn.Module]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pellucid import nn
 
+from .start import SMALL
+
 
 def vgg(
     blocks: Sequence[Sequence[int]] = ((32, 32), (64, 64), (128, 128)),
@@ -55,5 +57,5 @@ def vgg(
         nn.Linear(size * size * channels, dense),
         nn.ReLU(),
         nn.Dropout(0.5),
-        nn.Linear(dense, classes),
+        nn.Linear(dense, classes, weight_init=SMALL),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pellucid as pe
-from pellucid import models, nn
+from pellucid import models, nn, optim
 
 # What makes it, the shape of an example and of the output for it, parameters counted by hand.
 MODELS = {
@@ -43,7 +43,7 @@ SMALL = {
     "convnet": (lambda: models.convnet(size=8), (8, 8, 3)),
     "vgg": (lambda: models.vgg(((8,), (16, 16)), size=8, dense=16), (8, 8, 3)),
     "resnet": (lambda: models.resnet(8), (8, 8, 3)),
-    "series_resnet": (lambda: models.series_resnet(10, widths=(8, 16)), (20, 1)),
+    "series_resnet": (lambda: models.series_resnet(10, widths=(8, 16, 16)), (20, 1)),
     "autoencoder": (lambda: models.autoencoder(16, size=8), (8, 8, 1)),
     "denoiser": (lambda: models.denoiser(features=8, depth=3), (8, 8, 1)),
 }
@@ -58,8 +58,17 @@ def test_each_learns_a_few_examples_by_heart(name):
     y, loss = rng.integers(0, 10, 16), "cross_entropy"
     if name in ("autoencoder", "denoiser"):
         y, loss = X * 0.5, "mean_squared_error"
-    run = pe.fit(make(), X, y, loss=loss, epochs=25, batch_size=8)
+    run = pe.fit(make(), X, y, loss=loss, optimizer=optim.adam(0.005), epochs=25, batch_size=8)
     assert run.history.last("loss") < 0.6 * run.history.row(0)["loss"]
+
+
+@pytest.mark.parametrize("name", ["lenet5", "convnet", "vgg", "resnet20"])
+def test_all_classes_are_about_equally_likely_at_first(name):
+    make, shape, _, _ = MODELS[name]
+    x = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
+    pe.random.set_seed(0)
+    with nn.training_mode():
+        assert make()(x).numpy().std() < 0.5
 
 
 @pytest.mark.parametrize(
