@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
+from pellucid.core.node import Node
+
 from .kernels import Kernel, Plan, Store, made_in
 from .views import Buffer, refines
 
@@ -129,6 +131,7 @@ def merge(
         return None
     if siblings and _is_reached_otherwise(plan, consumer, producer):
         return None
+    result.nodes = _in_order(plan, result.nodes)
     old = {producer, consumer}
     plan.before[result] = (plan.before[producer] | plan.before[consumer]) - old
     plan.after[result] = (plan.after[producer] | plan.after[consumer]) - old
@@ -141,6 +144,26 @@ def merge(
     plan.kernels[plan.kernels.index(consumer)] = result
     plan.kernels.remove(producer)
     return result
+
+
+def _in_order(plan: Plan, nodes: list[Node]) -> list[Node]:
+    """Each node once, after those that it reads.
+
+    What one of two kernels read from memory the other may have computed for itself (`spread`).
+    """
+    own, found = set(nodes), dict[Node, None]()
+
+    def add(node: Node) -> None:
+        for position in range(len(node.inputs)):
+            owner = plan.operand(node, position).buffer.owner
+            if owner in own and owner not in found:
+                add(owner)
+        found[node] = None
+
+    for node in nodes:
+        if node not in found:
+            add(node)
+    return list(found)
 
 
 def follows(producer: Kernel, consumer: Kernel) -> bool:

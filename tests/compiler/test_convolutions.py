@@ -82,6 +82,7 @@ NETWORKS = {
     "convnet": (lambda: models.convnet(size=8), (8, 8, 3)),
     "resnet": (lambda: models.resnet(8), (8, 8, 3)),
     "series": (lambda: models.series_resnet(10, widths=(16, 32)), (33, 1)),
+    "series, equal widths": (lambda: models.series_resnet(10, widths=(16, 16)), (100, 1)),
 }
 
 
