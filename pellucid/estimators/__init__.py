@@ -4,7 +4,15 @@ The only package that imports scikit-learn at its top; `import pellucid` leaves 
 """
 
 from .mistake_bound import mistake_bound
+from .mlp import MLPClassifier, MLPRegressor
 from .perceptron import Perceptron
 from .perceptron_trace import Presentation, Trace
 
-__all__ = ["Perceptron", "Presentation", "Trace", "mistake_bound"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Perceptron",
+    "Presentation",
+    "Trace",
+    "mistake_bound",
+]

@@ -1,0 +1,274 @@
+"""What classifiers add to a network that learns: classes, probabilities, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import validate_data
+
+from pellucid import nn
+from pellucid.core.functions import log_softmax, softmax, softplus
+from pellucid.core.tensor import sigmoid, tensor
+
+from .base import Learner, Problem
+from .objective import BINARY_LOG_LOSS
+from .options import ANYTHING, Rule, one_of
+from .targets import Labels, checked_labels
+from .watching import with_callbacks
+
+_TWO = ("signs", "probabilities")
+"""Kinds of targets of losses over one output for two classes."""
+
+
+def learns_by_steps(estimator: Any) -> bool:
+    """Whether a single epoch makes sense; else an AttributeError says why not."""
+    if estimator.solver == "lbfgs" and estimator.optimizer is None:
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
+
+
+def _knows_probabilities(estimator: Any) -> bool:
+    loss = estimator.loss
+    if loss != "log_loss" and not nn.as_loss(loss).from_logits and not callable(loss):
+        raise AttributeError(f"loss {loss} does not lead to probabilities; use decision_function")
+    return True
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Classifier(ClassifierMixin, Learner):
+    """A network that learns classes.
+
+    Args:
+        loss: "log_loss", or a loss of `pellucid.nn` over classes, its name, or a function of
+            logits (batch, classes) and class numbers (batch,).
+        class_weight: weights of classes by label, or "balanced".
+    """
+
+    loss: Any = "log_loss"
+    class_weight: Any = None
+
+    _rules: ClassVar[Mapping[str, Rule]] = Learner._rules | {
+        "loss": ANYTHING,
+        "class_weight": one_of("balanced", None)
+        | Rule("a mapping", lambda v: isinstance(v, Mapping | list)),
+    }
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Learn.
+
+        Args:
+            X: rows (rows, features); dense or sparse.
+            y: labels (rows,), or 0 and 1 for each class (rows, classes).
+            sample_weight: weights of the rows (rows,).
+            X_val: rows to validate on, in place of a share of X.
+            y_val: their labels.
+            sample_weight_val: their weights.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            ValueError: data or parameters do not fit, or learning ended in NaN.
+        """
+        own = None if X_val is None and y_val is None else (X_val, y_val, sample_weight_val)
+        self._learn(X, y, sample_weight, own)
+        return self
+
+    @available_if(learns_by_steps)
+    @with_callbacks
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> Self:
+        """Learn for one epoch, going on from what was learned before.
+
+        Args:
+            X: rows (rows, features).
+            y: their labels.
+            sample_weight: weights of the rows (rows,).
+            classes: all labels that will ever come; needed at the first call.
+
+        Returns:
+            The estimator itself.
+        """
+        if not hasattr(self, "classes_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            labels = np.asarray(y)
+            several = labels.ndim == 2 and labels.shape[1] > 1
+            self._labels = Labels.of(labels if several else unique_labels(classes))
+            self.classes_ = self._labels.classes
+        elif classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{self.classes_!r}"
+            )
+        self._learn(X, y, sample_weight, incremental=True)
+        return self
+
+    # -- what is learned ------------------------------------------------------------------
+
+    def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=first,
+        )
+        return X, checked_labels(y)
+
+    def _problem(self, y: Any, first: bool, incremental: bool) -> Problem:
+        if not hasattr(self, "classes_") or (first and not incremental):
+            self._labels = Labels.of(y)
+            self.classes_ = self._labels.classes
+        elif self._labels.multilabel != (y.ndim == 2) or len(self._labels.unknown(y)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. 'y' has {np.unique(y)}."
+            )
+        elif not incremental and not self._labels.multilabel:
+            if len(np.unique(y)) != len(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {np.unique(y)}"
+                )
+        numbers = self._labels.numbers(y)
+        loss, outputs = self._loss_and_outputs()
+        self.out_activation_ = "logistic" if loss.target.name in _TWO else "softmax"
+        if self._labels.multilabel:
+            return Problem(loss.check(numbers, (outputs,), np.float64), loss, outputs)
+        target = loss.check(numbers, (outputs,), np.float64)
+        return Problem(target, loss, outputs, strata=numbers if outputs == 1 else None)
+
+    def _loss_and_outputs(self) -> tuple[nn.Loss, int]:
+        """The loss, and how many outputs there are."""
+        several, count = self._labels.multilabel, len(self.classes_)
+        if self.loss == "log_loss":
+            if several:
+                return BINARY_LOG_LOSS, count
+            return (BINARY_LOG_LOSS, 1) if count <= 2 else (nn.cross_entropy, count)
+        loss = nn.as_loss(self.loss)
+        if loss.target.name in _TWO:
+            if not several and count > 2:
+                raise ValueError(
+                    f"loss {loss.name} tells two classes apart, and y has {count}; use 'log_loss' "
+                    "or 'multi_class_hinge'"
+                )
+            return loss, count if several else 1
+        if several and loss.target.name == "classes":
+            raise ValueError(
+                f"loss {loss.name} takes one class per row; for several use 'log_loss' or 'hinge'"
+            )
+        return loss, max(count, 2) if loss.target.name == "classes" else count
+
+    def _class_weights(self, y: Any) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        found: np.ndarray = compute_sample_weight(self.class_weight, y)
+        return found
+
+    def _score_of(self, z: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> float:
+        if not np.isfinite(z).all():
+            return np.nan
+        right = self._labels.from_outputs(z) == y
+        if right.ndim == 2:
+            right = right.all(axis=1)
+        return float(np.average(right, weights=weights))
+
+    # -- what it predicts -----------------------------------------------------------------
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """The network's outputs, logits.
+
+        Args:
+            X: rows (rows, features).
+
+        Returns:
+            (rows,) for two classes, where a logit above 0 is the greater class; else
+            (rows, classes).
+        """
+        z = self._logits(X)
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def _logits(self, X: Any) -> np.ndarray:
+        z = self._outputs(X)
+        if not self._labels.multilabel and len(self.classes_) == 2 and z.shape[1] == 2:
+            return z[:, 1:] - z[:, :1]
+        return z
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of each row.
+
+        Args:
+            X: rows (rows, features).
+
+        Returns:
+            Labels (rows,), or 0 and 1 for each class (rows, classes).
+        """
+        return self._labels.from_outputs(self._logits(X))
+
+    @available_if(_knows_probabilities)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class.
+
+        Args:
+            X: rows (rows, features).
+
+        Returns:
+            (rows, classes), in the order of `classes_`; of several classes per row each has
+            a probability of its own.
+        """
+        z = tensor(self._logits(X))
+        if z.shape[1] > 1 and not self._labels.multilabel:
+            return softmax(z).numpy()
+        p = sigmoid(z).numpy()
+        if self._labels.multilabel:
+            return p
+        return np.hstack([1 - p, p])[:, : len(self.classes_)] if len(self.classes_) > 1 else (
+            np.ones_like(p)
+        )
+
+    @available_if(_knows_probabilities)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithms of the probabilities, without their underflow.
+
+        Args:
+            X: rows (rows, features).
+
+        Returns:
+            (rows, classes), as `predict_proba`.
+        """
+        z = tensor(self._logits(X))
+        if z.shape[1] > 1 and not self._labels.multilabel:
+            return log_softmax(z).numpy()
+        if self._labels.multilabel:
+            return -softplus(-z).numpy()
+        if len(self.classes_) == 1:
+            return np.zeros_like(z.numpy())
+        return np.hstack([-softplus(z).numpy(), -softplus(-z).numpy()])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
