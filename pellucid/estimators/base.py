@@ -310,7 +310,7 @@ class Learner(CallbackSupportMixin, BaseEstimator):
         batch = self._batch(len(target))
         exact = mixes_rows(engine.model)
         make = SparseRows if scipy.sparse.issparse(X) else Rows
-        rows = make(X, target, weights, engine.dtype, exact=exact)
+        rows = make(X, target, weights, engine.dtype)
         room = None if exact else room_of_batch(self._wanted_batch(), len(target))
         orders = Orders(len(target), batch, room, rows.padding, random if self.shuffle else None)
         trainer, rates = self._trainer(engine, problem, random, incremental)

@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pellucid import nn
 from pellucid.core.functions import log_softmax, softmax, softplus
@@ -212,6 +212,7 @@ class Classifier(ClassifierMixin, Learner):
         return z[:, 0] if z.shape[1] == 1 else z
 
     def _logits(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
         z = self._outputs(X)
         if not self._labels.multilabel and len(self.classes_) == 2 and z.shape[1] == 2:
             return z[:, 1:] - z[:, :1]
@@ -226,7 +227,8 @@ class Classifier(ClassifierMixin, Learner):
         Returns:
             Labels (rows,), or 0 and 1 for each class (rows, classes).
         """
-        return self._labels.from_outputs(self._logits(X))
+        z = self._logits(X)
+        return self._labels.from_outputs(z)
 
     @available_if(_knows_probabilities)
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -236,22 +238,23 @@ class Classifier(ClassifierMixin, Learner):
             X: rows (rows, features).
 
         Returns:
-            (rows, classes), in the order of `classes_`; of several classes per row each has
-            a probability of its own.
+            (rows, classes), in the order of `classes_`, never quite 0 or 1; of several classes
+            per row each has a probability of its own.
         """
         z = tensor(self._logits(X))
+        if len(self.classes_) == 1 and not self._labels.multilabel:
+            return np.ones_like(z.numpy())
         if z.shape[1] > 1 and not self._labels.multilabel:
-            return softmax(z).numpy()
-        p = sigmoid(z).numpy()
-        if self._labels.multilabel:
-            return p
-        return np.hstack([1 - p, p])[:, : len(self.classes_)] if len(self.classes_) > 1 else (
-            np.ones_like(p)
-        )
+            p = softmax(z).numpy()
+        else:
+            p = sigmoid(z).numpy()
+        limits = np.finfo(p.dtype)
+        p = np.clip(p, limits.tiny, 1 - limits.epsneg)
+        return p if self._labels.multilabel or p.shape[1] > 1 else np.hstack([1 - p, p])
 
     @available_if(_knows_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithms of the probabilities, without their underflow.
+        """The logarithms of the probabilities, exact also where these are next to 0 or 1.
 
         Args:
             X: rows (rows, features).

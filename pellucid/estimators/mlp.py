@@ -60,6 +60,11 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
     def _n_features_out(self) -> int:
         return int(self.coefs_[-1].shape[0])
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else []
+        return tags
+
     def _network(self, features: int, outputs: int, dtype: np.dtype) -> tuple[Hashable, Any]:
         parts = hidden_layers(
             self.hidden_layer_sizes,  # type: ignore[attr-defined]

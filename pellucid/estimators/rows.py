@@ -76,7 +76,14 @@ class Rows:
 class SparseRows:
     """A sparse X, of which as many rows are converted as the next steps need.
 
-    Args: as `Rows`, X being a matrix or an array of SciPy's in CSR form.
+    Args:
+        X: a matrix or an array of SciPy's in CSR form (rows, features).
+        y: targets (rows, ...), in the form that the loss takes.
+        weights: of the rows (rows,).
+        dtype: of the network.
+
+    Attributes:
+        padding: number of a row that weighs nothing.
     """
 
     def __init__(self, X: Any, y: np.ndarray, weights: np.ndarray, dtype: np.dtype) -> None:
