@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import scipy.optimize
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from pellucid import nn
 from pellucid.core.functions import log_softmax, softmax, softplus
-from pellucid.core.tensor import sigmoid, tensor
+from pellucid.core.tensor import Tensor, sigmoid, tensor
 
 from .base import Learner, Problem
+from .engine import Engine
 from .objective import BINARY_LOG_LOSS
 from .options import ANYTHING, Rule, one_of
 from .targets import Labels, checked_labels
@@ -29,9 +31,10 @@ _TWO = ("signs", "probabilities")
 
 def learns_by_steps(estimator: Any) -> bool:
     """Whether a single epoch makes sense; else an AttributeError says why not."""
-    if estimator.solver == "lbfgs" and estimator.optimizer is None:
+    if not estimator._learns_by_steps():
         raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+            "partial_fit is only available for stochastic optimizers. "
+            f"{estimator.solver} is not stochastic."
         )
     return True
 
@@ -56,7 +59,8 @@ class Classifier(ClassifierMixin, Learner):
     loss: Any = "log_loss"
     class_weight: Any = None
 
-    _rules: ClassVar[Mapping[str, Rule]] = Learner._rules | {
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        **Learner._rules,
         "loss": ANYTHING,
         "class_weight": one_of("balanced", None)
         | Rule("a mapping", lambda v: isinstance(v, Mapping | list)),
@@ -95,9 +99,7 @@ class Classifier(ClassifierMixin, Learner):
 
     @available_if(learns_by_steps)
     @with_callbacks
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
-    ) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Learn for one epoch, going on from what was learned before.
 
         Args:
@@ -124,6 +126,41 @@ class Classifier(ClassifierMixin, Learner):
         self._learn(X, y, sample_weight, incremental=True)
         return self
 
+    @available_if(_knows_probabilities)
+    def calibrate(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from other rows how sure to be: a temperature that logits are divided by.
+
+        The temperature makes the log loss on these rows least. No prediction changes, only
+        the probabilities do. A new `fit` forgets it.
+
+        Args:
+            X: rows that were not learned from (rows, features).
+            y: their labels.
+            sample_weight: weights of the rows (rows,).
+
+        Returns:
+            The estimator itself, with `temperature_`, above 1 if it was too sure before.
+
+        Source: Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks (2017).
+        """
+        check_is_fitted(self)
+        X, y = self._checked(X, y, first=False)
+        problem = self._problem(y, first=False, incremental=True)
+        z = self._outputs(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+
+        def log_loss(log_temperature: float) -> float:
+            return problem.loss(z / np.exp(log_temperature), problem.target, sample_weight).item()
+
+        found = scipy.optimize.minimize_scalar(log_loss, bounds=(-6, 6), method="bounded")
+        self.temperature_ = float(np.exp(found.x))
+        return self
+
+    def _begin(self, engine: Engine, X: Any, random: np.random.RandomState) -> None:
+        super()._begin(engine, X, random)
+        self.__dict__.pop("temperature_", None)
+
     # -- what is learned ------------------------------------------------------------------
 
     def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
@@ -131,7 +168,8 @@ class Classifier(ClassifierMixin, Learner):
             self,
             X,
             y,
-            accept_sparse="csr",
+            accept_sparse=self._sparse,
+            allow_nd=self._nd,
             multi_output=True,
             dtype=(np.float64, np.float32),
             reset=first,
@@ -142,24 +180,28 @@ class Classifier(ClassifierMixin, Learner):
         if not hasattr(self, "classes_") or (first and not incremental):
             self._labels = Labels.of(y)
             self.classes_ = self._labels.classes
-        elif self._labels.multilabel != (y.ndim == 2) or len(self._labels.unknown(y)):
+        else:
+            self._check_known(y, all_of_them=not incremental)
+        numbers = self._labels.numbers(y)
+        loss, outputs = self._loss_and_outputs()
+        self.out_activation_ = "logistic" if loss.target.name in _TWO else "softmax"
+        target = loss.check(numbers, (outputs,), np.float64)
+        one_output = outputs == 1 and not self._labels.multilabel
+        return Problem(target, loss, outputs, strata=numbers if one_output else None)
+
+    def _check_known(self, y: np.ndarray, all_of_them: bool) -> None:
+        """Refuse classes that were not learned before."""
+        labels = self._labels
+        if labels.multilabel != (y.ndim == 2) or len(labels.unknown(y)):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. `self.classes_` has "
                 f"{self.classes_}. 'y' has {np.unique(y)}."
             )
-        elif not incremental and not self._labels.multilabel:
-            if len(np.unique(y)) != len(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has {np.unique(y)}"
-                )
-        numbers = self._labels.numbers(y)
-        loss, outputs = self._loss_and_outputs()
-        self.out_activation_ = "logistic" if loss.target.name in _TWO else "softmax"
-        if self._labels.multilabel:
-            return Problem(loss.check(numbers, (outputs,), np.float64), loss, outputs)
-        target = loss.check(numbers, (outputs,), np.float64)
-        return Problem(target, loss, outputs, strata=numbers if outputs == 1 else None)
+        if all_of_them and not labels.multilabel and len(np.unique(y)) < len(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {np.unique(y)}"
+            )
 
     def _loss_and_outputs(self) -> tuple[nn.Loss, int]:
         """The loss, and how many outputs there are."""
@@ -218,6 +260,11 @@ class Classifier(ClassifierMixin, Learner):
             return z[:, 1:] - z[:, :1]
         return z
 
+    def _tempered(self, X: Any) -> Tensor:
+        """Logits that probabilities are made of."""
+        z = self._logits(X)
+        return tensor(z / z.dtype.type(getattr(self, "temperature_", 1.0)))
+
     def predict(self, X: Any) -> np.ndarray:
         """The class of each row.
 
@@ -241,16 +288,18 @@ class Classifier(ClassifierMixin, Learner):
             (rows, classes), in the order of `classes_`, never quite 0 or 1; of several classes
             per row each has a probability of its own.
         """
-        z = tensor(self._logits(X))
+        z = self._tempered(X)
         if len(self.classes_) == 1 and not self._labels.multilabel:
             return np.ones_like(z.numpy())
-        if z.shape[1] > 1 and not self._labels.multilabel:
-            p = softmax(z).numpy()
-        else:
+        if self._labels.multilabel:
             p = sigmoid(z).numpy()
+        elif z.shape[1] == 1:
+            p = np.hstack([sigmoid(-z).numpy(), sigmoid(z).numpy()])
+        else:
+            p = softmax(z).numpy()
         limits = np.finfo(p.dtype)
-        p = np.clip(p, limits.tiny, 1 - limits.epsneg)
-        return p if self._labels.multilabel or p.shape[1] > 1 else np.hstack([1 - p, p])
+        found: np.ndarray = np.clip(p, limits.tiny, 1 - limits.epsneg)
+        return found
 
     @available_if(_knows_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -262,7 +311,7 @@ class Classifier(ClassifierMixin, Learner):
         Returns:
             (rows, classes), as `predict_proba`.
         """
-        z = tensor(self._logits(X))
+        z = self._tempered(X)
         if z.shape[1] > 1 and not self._labels.multilabel:
             return log_softmax(z).numpy()
         if self._labels.multilabel:

@@ -1,16 +1,8 @@
-"""Networks with what was compiled for them, lent from fit to fit.
-
-Tracing a network and binding compiled code to it takes far longer than training it on a
-small data set. Estimators hold plain arrays; a network is lent to them while they learn
-or predict, takes over their values and gives back its own.
-"""
+"""Networks with what was compiled for them: to be trained, and to be used."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +20,21 @@ from pellucid.train.step import Step, TrainingState, learned_dtype, trace_step
 from .network import Network, draws_numbers
 from .objective import penalized
 
-_MOST_KEPT = 8
-_MOST_NUMBERS = 1 << 22
-"""Parameters of a network that is kept for the next one who needs its like."""
+_MOST_TRAINERS = 8
+"""Ways of training that one network keeps; the oldest goes first."""
+
+
+class Same:
+    """An object as part of a key: equal to itself only."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.of is other.of
+
+    def __hash__(self) -> int:
+        return id(self.of)
 
 
 class Engine:
@@ -51,9 +55,11 @@ class Engine:
             if isinstance(part, nn.Linear)
         }
         drawn = {id(t) for linear, _ in network.drawn for t in (linear.weight, linear.bias)}
-        self._initial = [(t, t.numpy().copy()) for t in self._tensors.values() if id(t) not in drawn]
+        self._initial = [
+            (t, t.numpy().copy()) for t in self._tensors.values() if id(t) not in drawn
+        ]
         self._trainers: dict[Hashable, Any] = {}
-        self._beginnings: dict[int, nn.Sequential] = {}
+        self._sections: dict[tuple[int, int | None], nn.Sequential] = {}
 
     def reset(self) -> None:
         """Give back their initial values to all parameters but those that estimators draw."""
@@ -69,24 +75,40 @@ class Engine:
         """Copies of all parameters and state, by name."""
         return {name: np.array(t.numpy(), order="C") for name, t in self._tensors.items()}
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds."""
+        return sum(t.size for t in self._tensors.values())
+
+    def is_finite(self) -> bool:
+        """Whether every number is one."""
+        return all(np.isfinite(t.numpy()).all() for t in self._tensors.values())
+
     def trainer(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What trains the network in the way that the key says; made if there is none yet."""
         if key not in self._trainers:
             self._trainers[key] = make()
+            while len(self._trainers) > _MOST_TRAINERS:
+                del self._trainers[next(iter(self._trainers))]
         return self._trainers[key]
 
-    def output(self, X: np.ndarray, end: int | None = None) -> np.ndarray:
-        """What the network gives, or its first layers.
+    def output(self, X: np.ndarray, end: int | None = None, start: int = 0) -> np.ndarray:
+        """What the network gives, or some of its layers.
 
         Args:
             X: numbers (rows, features).
-            end: how many layers; all of them by default.
+            end: before which layer to end; by default after all of them.
+            start: with which layer to begin.
         """
-        if end is None:
+        if end is None and start == 0:
             return self.model.predict(X)
-        if end not in self._beginnings:
-            self._beginnings[end] = nn.Sequential(*self.model.layers[:end])
-        return self._beginnings[end].predict(X)
+        if (start, end) not in self._sections:
+            self._sections[start, end] = nn.Sequential(*self.model.layers[start:end])
+        return self._sections[start, end].predict(X)
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles of who holds it make an engine of their own."""
+        return type(None), ()
 
 
 class Trainer:
@@ -111,17 +133,16 @@ class Trainer:
         self._rate = Tensor(placeholder((), self.dtype, "rate"))
         self._alpha = Tensor(placeholder((), self.dtype, "alpha"))
         parameters = engine.model.parameters()
-        weights = [t for t in parameters.values() if t.node.cell.role == "weight"]  # type: ignore[union-attr]
+        weights = [t for t in parameters.values() if t.node.cell.role == "weight"]
         self._objective = penalized(loss, weights, self._alpha)
         self.state = TrainingState(engine.model, rule(self._rate), 0)
         self._memory = [t.node.cell for t in leaves(self.state.memory)]
         self.draws = draws_numbers(engine.model)
         self._programs: dict[Hashable, tuple[Program, bool]] = {}
 
-    def begin(self, seed_words: np.ndarray) -> None:
+    def begin(self) -> None:
         """Forget all past steps."""
         self.resume(leaves(self.state.optimizer.init(self.state.parameters)), 0)
-        self.state.seed.assign(seed_words)
 
     def resume(self, memory: Sequence[np.ndarray], steps: int) -> None:
         """Go on from what `memory` gave after so many steps."""
@@ -173,45 +194,3 @@ class Trainer:
         more = (alpha, rate) if takes_rate else (alpha,)
         stepped = c.stepped | {rate} if takes_rate else c.stepped
         return program(replace(c, inputs=(*c.inputs, *more), stepped=stepped)), takes_rate
-
-
-class _Kept:
-    """Engines that nobody uses at present, by key; the least recently used go first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._engines: list[tuple[Hashable, Engine]] = []
-
-    def take(self, key: Hashable) -> Engine | None:
-        with self._lock:
-            for i in range(len(self._engines) - 1, -1, -1):
-                if self._engines[i][0] == key:
-                    return self._engines.pop(i)[1]
-        return None
-
-    def give(self, key: Hashable, engine: Engine) -> None:
-        if engine.model.num_parameters > _MOST_NUMBERS:
-            return
-        with self._lock:
-            self._engines.append((key, engine))
-            del self._engines[:-_MOST_KEPT]
-
-
-_KEPT = _Kept()
-if hasattr(os, "register_at_fork"):  # a lock that another thread of the parent held stays locked
-    os.register_at_fork(after_in_child=_KEPT.__init__)  # type: ignore[misc]
-
-
-@contextlib.contextmanager
-def lent(key: Hashable | None, make: Callable[[], Network]) -> Iterator[Engine]:
-    """An engine for this block alone, of a network like any other with this key.
-
-    Args:
-        key: says all about the network but its values; None where nothing can.
-        make: makes the network.
-    """
-    found = None if key is None else _KEPT.take(key)
-    engine = Engine(make()) if found is None else found
-    yield engine
-    if key is not None:  # after an error nobody knows what state it is in
-        _KEPT.give(key, engine)

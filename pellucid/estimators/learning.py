@@ -58,6 +58,9 @@ class Learning:
         rates: of learning.
         outputs: over how many the reported loss is a mean, where the objective is a sum.
         watch: who looks.
+
+    Attributes:
+        stopped: whether a rule or a callback has ended it.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Learning:
         self.outputs = outputs
         self.watch = watch
         self._pace = 64  # steps of one native call
-        self._stopped = False
+        self.stopped = False
 
     def run(self, most: int) -> None:
         """Learn for so many epochs at most.
@@ -89,7 +92,7 @@ class Learning:
         est = self.estimator
         est.n_iter_ = 0
         with Interrupt() as interrupt:
-            while est.n_iter_ < most and not self._stopped:
+            while est.n_iter_ < most and not self.stopped:
                 if self.watch.epoch_begin is not None:
                     self.watch.epoch_begin()
                 losses = self._epochs(min(self._until_it_matters(), most - est.n_iter_), interrupt)
@@ -182,7 +185,7 @@ class Learning:
     def _stop_or_go_on(self) -> None:
         est = self.estimator
         if self.watch.epoch_end is not None and self.watch.epoch_end():
-            self._stopped = True
+            self.stopped = True
         if est._no_improvement > est.n_iter_no_change:
             what = "Validation score" if est.early_stopping else "Training loss"
             said = (
@@ -194,15 +197,10 @@ class Learning:
                 est._no_improvement = 0
                 said += f" Setting learning rate to {self.rates.current:f}"
             else:
-                self._stopped = True
+                self.stopped = True
                 said += f"{' Learning rate too small.' if adaptive else ''} Stopping."
             if est.verbose:
                 print(said)
-
-    @property
-    def converged(self) -> bool:
-        """Whether something else than the limit of epochs ended it."""
-        return self._stopped
 
 
 def diverged(what: str) -> ValueError:

@@ -25,6 +25,24 @@ def threads_beside_others() -> int | None:
     return int(left) if left.isascii() and left.isdecimal() and int(left) > 0 else 1
 
 
+SMALL = 1e7
+"""Operations of a step below which threads that wait for each other gain next to nothing, and
+lose much where other processes are at work."""
+
+
+@contextmanager
+def threads_for_step(wanted: int | None, numbers: int, batch: int) -> Iterator[None]:
+    """Within it small steps run on one thread, unless the user asked for a number of threads.
+
+    Args:
+        wanted: the estimator's `threads`.
+        numbers: parameters of the network.
+        batch: rows of a step; each takes about six operations per parameter.
+    """
+    with limited_threads(1 if wanted is None and 6.0 * numbers * batch < SMALL else None):
+        yield
+
+
 @contextmanager
 def threads_for(wanted: int | None) -> Iterator[None]:
     """Within it compiled code runs on so many threads, by default on as many as it may.

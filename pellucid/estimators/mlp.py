@@ -12,15 +12,17 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from pellucid import nn
 
-from .base import Learner
 from .classifying import Classifier
+from .engine import Engine
 from .network import activation_names, build, hidden_layers
-from .options import ANYTHING, BOOLEAN, Rule, one_of
+from .options import ANYTHING, BOOLEAN, Rule, one_of, whole
+from .pretraining import pretrain
 from .regressing import Regressor
+from .stored import Described
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
+class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described):
     """Hidden layers of linear units, each with an activation.
 
     Args:
@@ -30,11 +32,17 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
         dropout: probability with which a hidden unit is left out of a step, for all layers
             or for each.
         batch_norm: whether hidden sums are normalized over each batch.
+        pretrain: "autoencoder" or "rbm": lets each hidden layer learn, without labels, to
+            describe what the layer before it gives, before all learn together; see
+            `pretraining`.
+        pretrain_iter: epochs of that, for each layer.
     """
 
     layers: Any = None
     dropout: Any = 0.0
     batch_norm: bool = False
+    pretrain: str | None = None
+    pretrain_iter: int = 10
 
     _rules: ClassVar[Mapping[str, Rule]] = {
         "hidden_layer_sizes": ANYTHING,
@@ -42,6 +50,8 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
         "layers": one_of(None) | Rule("a list of layers", lambda v: isinstance(v, list | tuple)),
         "dropout": ANYTHING,
         "batch_norm": BOOLEAN,
+        "pretrain": one_of("autoencoder", "rbm", None),
+        "pretrain_iter": whole(1),
     }
 
     def transform(self, X: Any, layer: int = -1) -> np.ndarray:
@@ -60,6 +70,11 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
     def _n_features_out(self) -> int:
         return int(self.coefs_[-1].shape[0])
 
+    def _begin(self, engine: Engine, X: Any, random: np.random.RandomState) -> None:
+        super()._begin(engine, X, random)
+        if self.pretrain is not None:
+            pretrain(engine, X, self.pretrain, self.pretrain_iter, random)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else []
@@ -67,8 +82,8 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
 
     def _network(self, features: int, outputs: int, dtype: np.dtype) -> tuple[Hashable, Any]:
         parts = hidden_layers(
-            self.hidden_layer_sizes,  # type: ignore[attr-defined]
-            self.activation,  # type: ignore[attr-defined]
+            self.hidden_layer_sizes,
+            self.activation,
             self.dropout,
             self.batch_norm,
             self.layers,

@@ -12,25 +12,13 @@ import numpy as np
 
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
-from pellucid.core.tensor import Tensor
+from pellucid.core.random import uniform
+from pellucid.core.tensor import Tensor, tensor, where
 
 _SKLEARN = {"logistic": "sigmoid"}
 """Activations that scikit-learn calls otherwise."""
 
 _LAYER_KEYS = ("units", "activation", "dropout", "batch_norm")
-
-_BY_ROW = (
-    nn.Sequential,
-    nn.Linear,
-    nn.Maxout,
-    nn.PReLU,
-    nn.LayerNorm,
-    nn.Dropout,
-    nn.GaussianNoise,
-    nn.Flatten,
-    nn.Activation,
-)
-"""Layers in which no row of a batch has to do with another, in training as in use."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,40 @@ class Hidden:
     batch_norm: bool = False
 
 
-Part = Hidden | nn.Module
+@dataclass(frozen=True)
+class Noise:
+    """Noise on what a network is given, in training only.
+
+    Attributes:
+        kind: "gaussian" or "masking".
+        level: standard deviation, or the share of numbers that become 0.
+    """
+
+    kind: str
+    level: float
+
+    def layer(self) -> nn.Module:
+        """A layer of this noise."""
+        return nn.GaussianNoise(self.level) if self.kind == "gaussian" else Masking(self.level)
+
+
+class Masking(nn.Module):
+    """Sets each number to 0 with probability p in training, and leaves the others alone.
+
+    Args:
+        p: the probability.
+    """
+
+    def __init__(self, p: float) -> None:
+        self.p = p
+
+    def forward(self, x: Any) -> Tensor:
+        """x with zeros in it, or as it is."""
+        x = tensor(x)
+        return where(uniform(x.shape) >= self.p, x, 0.0) if nn.is_training() else x
+
+
+Part = Hidden | Noise | nn.Module
 
 
 def activation_names() -> list[str]:
@@ -82,12 +103,12 @@ def hidden_layers(
                 f"dropout must be one probability, or one for each of {len(given)} hidden layers, "
                 f"received {dropout!r}"
             )
-        if any(isinstance(n, bool) or not isinstance(n, Integral) or n <= 0 for n in given):
+        if not all(_is_whole(n) and n > 0 for n in given):
             raise ValueError(
                 f"hidden_layer_sizes must be > 0: whole numbers of units, received {sizes!r}"
             )
         return tuple(
-            _hidden(dict(units=n, dropout=p), activation, p, batch_norm, "hidden_layer_sizes")
+            _hidden({"units": n, "dropout": p}, activation, p, batch_norm, "hidden_layer_sizes")
             for n, p in zip(given, shares, strict=True)
         )
     if hasattr(dropout, "__iter__"):
@@ -96,7 +117,7 @@ def hidden_layers(
     for i, layer in enumerate(layers):
         if isinstance(layer, nn.Module):
             found.append(layer)
-        elif isinstance(layer, Integral) and not isinstance(layer, bool):
+        elif _is_whole(layer):
             found.append(_hidden({"units": layer}, activation, dropout, batch_norm, f"layers[{i}]"))
         elif isinstance(layer, Mapping):
             found.append(_hidden(layer, activation, dropout, batch_norm, f"layers[{i}]"))
@@ -111,6 +132,10 @@ def hidden_layers(
     return tuple(found)
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _hidden(
     given: Mapping[str, Any], activation: Any, dropout: Any, batch_norm: bool, where: str
 ) -> Hidden:
@@ -120,7 +145,7 @@ def _hidden(
         raise ValueError(f"{where} {what}; known are {', '.join(_LAYER_KEYS)}")
     made = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm} | dict(given)
     units, share, name = made["units"], made["dropout"], made["activation"]
-    if isinstance(units, bool) or not isinstance(units, Integral) or units <= 0:
+    if not _is_whole(units) or units <= 0:
         raise ValueError(f"units must be > 0 in {where}, received {units!r}")
     name = _SKLEARN.get(name, name)
     if name not in nn.ACTIVATIONS:
@@ -144,12 +169,14 @@ class Network:
             estimator draws, None for the outputs; layers that a user made keep theirs.
     """
 
-    model: nn.Sequential
+    model: Any
     ends: tuple[int, ...]
     drawn: tuple[tuple[nn.Linear, str | None], ...]
 
 
-def build(parts: Sequence[Part], features: int, outputs: int, dtype: np.dtype) -> Network:
+def build(
+    parts: Sequence[Part], features: int, outputs: int, dtype: np.dtype, bias: bool = True
+) -> Network:
     """A network with weights of zero, but for those of layers that a user made.
 
     Args:
@@ -157,6 +184,7 @@ def build(parts: Sequence[Part], features: int, outputs: int, dtype: np.dtype) -
         features: per row.
         outputs: units of the last layer, which has no activation.
         dtype: float32 or float64.
+        bias: whether the last layer has biases.
     """
     layers: list[nn.Module] = []
     ends: list[int] = []
@@ -174,11 +202,13 @@ def build(parts: Sequence[Part], features: int, outputs: int, dtype: np.dtype) -
             if part.dropout:
                 layers.append(nn.Dropout(part.dropout))
             width = part.units
+        elif isinstance(part, Noise):
+            layers.append(part.layer())
         else:
             layers.append(copy.deepcopy(part))
             ends.append(len(layers))
             width = _width_after(layers[-1], width)
-    last = nn.Linear(width, outputs, weight_init="zeros")
+    last = nn.Linear(width, outputs, bias, weight_init="zeros")
     drawn.append((last, None))
     model = nn.Sequential(*layers, last)
     model.astype(dtype)
@@ -194,6 +224,21 @@ def _width_after(layer: nn.Module, width: int) -> int:
     return found.shape[1]
 
 
+_BY_ROW = (
+    nn.Sequential,
+    nn.Linear,
+    nn.Maxout,
+    nn.PReLU,
+    nn.LayerNorm,
+    nn.Dropout,
+    nn.GaussianNoise,
+    nn.Flatten,
+    nn.Activation,
+    Masking,
+)
+"""Layers in which no row of a batch has to do with another, in training as in use."""
+
+
 def mixes_rows(model: nn.Module) -> bool:
     """Whether, in training, rows of a batch may have to do with each other."""
     return not all(isinstance(part, _BY_ROW) for part in model.modules())
@@ -202,7 +247,7 @@ def mixes_rows(model: nn.Module) -> bool:
 def draws_numbers(model: nn.Module) -> bool:
     """Whether, in training, layers may draw random numbers."""
     quiet = (*_BY_ROW, nn.BatchNorm)
-    noisy = (nn.Dropout, nn.GaussianNoise)
+    noisy = (nn.Dropout, nn.GaussianNoise, Masking)
     return any(isinstance(m, noisy) or not isinstance(m, quiet) for m in model.modules())
 
 
@@ -216,8 +261,8 @@ def draw_initial(network: Network, random: np.random.RandomState) -> None:
         fan_in, fan_out = linear.weight.shape
         bound = np.sqrt((2.0 if _is_logistic(activation, network) else 6.0) / (fan_in + fan_out))
         linear.weight.assign(random.uniform(-bound, bound, (fan_in, fan_out)))
-        assert linear.bias is not None
-        linear.bias.assign(random.uniform(-bound, bound, fan_out))
+        if linear.bias is not None:
+            linear.bias.assign(random.uniform(-bound, bound, fan_out))
 
 
 def _is_logistic(activation: str | None, network: Network) -> bool:

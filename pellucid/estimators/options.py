@@ -33,9 +33,7 @@ def _is(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
 
 
-def number(
-    low: float, high: float = math.inf, *, above: bool = False, below: bool = False
-) -> Rule:
+def number(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Rule:
     """A finite number between bounds, which belong to it unless it must be above or below."""
 
     def holds(value: Any) -> bool:

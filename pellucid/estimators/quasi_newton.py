@@ -39,7 +39,7 @@ class Slopes:
         fields = [Tensor(placeholder(a.shape, a.dtype)) for a in data]
         parameters = model.parameters()
         # weights before biases, as scikit-learn packs them
-        named = sorted(parameters, key=lambda name: parameters[name].node.cell.role != "weight")  # type: ignore[union-attr]
+        named = sorted(parameters, key=lambda name: parameters[name].node.cell.role != "weight")
         cells = [parameters[name].node.cell for name in named]
         weights = [parameters[name] for name in named if parameters[name].ndim > 1]
         objective = penalized(loss, weights, alpha)
@@ -101,6 +101,7 @@ def minimize(
     max_iter: int,
     max_fun: int,
     tol: float,
+    ftol: float = 2.2e-9,
     each: Callable[[], Any] | None = None,
 ) -> tuple[float, int]:
     """Bring the objective to a minimum; the parameters stay there.
@@ -112,6 +113,7 @@ def minimize(
         max_iter: limit of iterations.
         max_fun: limit of evaluations.
         tol: it ends where no element of the gradient is above it.
+        ftol: it ends where an iteration lowers the objective by less than this share of it.
         each: called after each iteration, with the network at the point it has reached;
             the search ends where it gives True.
 
@@ -131,7 +133,7 @@ def minimize(
         args=(data, alpha),
         method="L-BFGS-B",
         jac=True,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, "ftol": ftol},
         callback=None if each is None else look,
     )
     slopes.go_to(found.x)

@@ -26,7 +26,7 @@ from .watching import with_callbacks
 class Regressor(RegressorMixin, Learner):
     """A network that learns quantities."""
 
-    _rules: ClassVar[Mapping[str, Rule]] = Learner._rules | {"loss": ANYTHING}
+    _rules: ClassVar[Mapping[str, Rule]] = {**Learner._rules, "loss": ANYTHING}
 
     @with_callbacks
     def fit(
@@ -96,7 +96,8 @@ class Regressor(RegressorMixin, Learner):
             self,
             X,
             y,
-            accept_sparse="csr",
+            accept_sparse=self._sparse,
+            allow_nd=self._nd,
             multi_output=True,
             y_numeric=True,
             dtype=(np.float64, np.float32),
@@ -111,7 +112,7 @@ class Regressor(RegressorMixin, Learner):
         outputs = target.shape[1]
         if not first and outputs != self.n_outputs_:
             raise ValueError(f"y has {outputs} outputs, and {self.n_outputs_} were learned before")
-        loss = POISSON if self.loss == "poisson" else nn.as_loss(self.loss)  # type: ignore[attr-defined]
+        loss = POISSON if self.loss == "poisson" else nn.as_loss(self.loss)
         counts = loss.target.name == "counts"
         self.out_activation_ = "exp" if counts else "identity"
         summed = loss is nn.squared_error  # over the outputs, of which scikit-learn shows the mean

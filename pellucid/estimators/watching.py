@@ -42,7 +42,8 @@ class SklearnCallbacks:
         if weights is not None:
             self._given["metadata"] = {"sample_weight": weights}
         self._fitted = fitted
-        self._root = self._task = None
+        self._root: Any = None
+        self._task: Any = None
         if hasattr(estimator, "_init_callback_context"):
             self._root = estimator._init_callback_context(max_subtasks=most)
             self._root.call_on_fit_task_begin(estimator=estimator, **self._given)
@@ -52,13 +53,11 @@ class SklearnCallbacks:
 
     def epoch_begin(self) -> None:
         """Before an epoch."""
-        assert self._root is not None
         self._task = self._root.subcontext(task_name="epoch")
         self._task.call_on_fit_task_begin(estimator=self._estimator, **self._given)
 
     def epoch_end(self) -> bool:
         """After an epoch; whether a callback wants to stop."""
-        assert self._task is not None
         return bool(self._end(self._task))
 
     def fit_end(self) -> None:
