@@ -3,7 +3,7 @@
 from .function import compile
 from .program import CompiledProgram, can_compile, program
 from .shuffle import shuffle
-from .threads import get_threads, set_threads
+from .threads import get_threads, limited_threads, set_threads
 from .turns import Part, run_in_turn
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "can_compile",
     "compile",
     "get_threads",
+    "limited_threads",
     "program",
     "run_in_turn",
     "set_threads",

@@ -7,7 +7,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from .interrupt import HeldBack
 
 _threads: int | None = None
-
+_limit: ContextVar[int | None] = ContextVar("limit", default=None)
 
 MOST = 1024
 """Threads; more are a mistake, and far more cannot be started."""
@@ -38,14 +40,53 @@ def set_threads(count: int | None) -> None:
         ValueError: it is not a whole number from 1.
     """
     global _threads
-    whole = isinstance(count, int) and not isinstance(count, bool)
-    if count is not None and not (whole and 1 <= count <= MOST):
-        raise ValueError(f"threads must be a whole number from 1 to {MOST}, received {count!r}")
+    _check_count(count)
     _threads = count
 
 
+def _check_count(count: int | None) -> None:
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    if count is not None and not (whole and 1 <= count <= MOST):
+        raise ValueError(f"threads must be a whole number from 1 to {MOST}, received {count!r}")
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Within it compiled code that is called from here runs on no more threads.
+
+    Other threads of Python that call compiled code at the same time are not concerned.
+
+    Args:
+        count: from 1; None for no limit of its own.
+
+    Raises:
+        ValueError: it is not a whole number from 1.
+
+    Example:
+        >>> from pellucid.compiler import get_threads, limited_threads
+        >>> with limited_threads(1):
+        ...     get_threads()
+        1
+    """
+    _check_count(count)
+    outer = _limit.get()
+    token = _limit.set(min((c for c in (outer, count) if c is not None), default=None))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def get_threads() -> int:
-    """How many threads run compiled code: `set_threads`, PELLUCID_THREADS, or processors."""
+    """How many threads run compiled code: `set_threads`, PELLUCID_THREADS, or processors.
+
+    No more than `limited_threads` allows.
+    """
+    limit = _limit.get()
+    return _wanted() if limit is None else min(_wanted(), limit)
+
+
+def _wanted() -> int:
     if _threads is not None:
         return _threads
     wanted = os.environ.get("PELLUCID_THREADS", "")

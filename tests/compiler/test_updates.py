@@ -56,6 +56,9 @@ case("changed and read by a product")(
     lambda a, c, x, **_: ([a @ c, pe.sum(a)], {"a": a + x, "c": c - (c @ a) @ c})
 )
 case("changed in a product's epilogue")(lambda a, c, **_: ([a @ c], {"a": a - (a @ c) @ a * 0.125}))
+case("changed in the epilogue of a product of one tile")(
+    lambda a, b, y, **_: ([], {"a": a - y.T @ (y @ b)})
+)
 case("changed by a reduction of itself")(lambda a, **_: ([], {"a": a - pe.max(a, 1, True)}))
 case("changed by a sum of it all")(lambda a, **_: ([pe.sum(a)], {"a": a - pe.sum(a)}))
 case("read as a whole, changed by rows")(

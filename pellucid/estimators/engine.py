@@ -1,0 +1,196 @@
+"""Networks with what was compiled for them: to be trained, and to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pellucid import nn
+from pellucid.compiler import program
+from pellucid.core.node import placeholder, topological
+from pellucid.core.program import Program
+from pellucid.core.tensor import Tensor
+from pellucid.core.tree import leaves
+from pellucid.optim import Optimizer
+from pellucid.train.step import Step, TrainingState, learned_dtype, trace_step
+
+from .network import Network, draws_numbers
+from .objective import penalized
+
+_MOST_TRAINERS = 8
+"""Ways of training that one network keeps; the oldest goes first."""
+
+
+class Same:
+    """An object as part of a key: equal to itself only."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.of is other.of
+
+    def __hash__(self) -> int:
+        return id(self.of)
+
+
+class Engine:
+    """A network, its trainers, and its parts in use.
+
+    Args:
+        network: it belongs to whoever holds this engine.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.model = network.model
+        self.dtype = learned_dtype(self.model)
+        self._tensors = {**self.model.parameters(), **self.model.states()}
+        self.linear = {
+            name: part
+            for name, part in self.model.named_modules().items()
+            if isinstance(part, nn.Linear)
+        }
+        drawn = {id(t) for linear, _ in network.drawn for t in (linear.weight, linear.bias)}
+        self._initial = [
+            (t, t.numpy().copy()) for t in self._tensors.values() if id(t) not in drawn
+        ]
+        self._trainers: dict[Hashable, Any] = {}
+        self._sections: dict[tuple[int, int | None], nn.Sequential] = {}
+
+    def reset(self) -> None:
+        """Give back their initial values to all parameters but those that estimators draw."""
+        for t, value in self._initial:
+            t.assign(value)
+
+    def load(self, values: Mapping[str, np.ndarray]) -> None:
+        """Take over values, by the names of the model's parameters and state."""
+        for name, t in self._tensors.items():
+            t.assign(values[name])
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and state, by name."""
+        return {name: np.array(t.numpy(), order="C") for name, t in self._tensors.items()}
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds."""
+        return sum(t.size for t in self._tensors.values())
+
+    def is_finite(self) -> bool:
+        """Whether every number is one."""
+        return all(np.isfinite(t.numpy()).all() for t in self._tensors.values())
+
+    def trainer(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What trains the network in the way that the key says; made if there is none yet."""
+        if key not in self._trainers:
+            self._trainers[key] = make()
+            while len(self._trainers) > _MOST_TRAINERS:
+                del self._trainers[next(iter(self._trainers))]
+        return self._trainers[key]
+
+    def output(self, X: np.ndarray, end: int | None = None, start: int = 0) -> np.ndarray:
+        """What the network gives, or some of its layers.
+
+        Args:
+            X: numbers (rows, features).
+            end: before which layer to end; by default after all of them.
+            start: with which layer to begin.
+        """
+        if end is None and start == 0:
+            return self.model.predict(X)
+        if (start, end) not in self._sections:
+            self._sections[start, end] = nn.Sequential(*self.model.layers[start:end])
+        return self._sections[start, end].predict(X)
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles of who holds it make an engine of their own."""
+        return type(None), ()
+
+
+class Trainer:
+    """Steps of one rule on one network; rates and penalty are given anew with each call.
+
+    Args:
+        engine: with the network.
+        loss: what is made small.
+        rule: gives the optimizer for a learning rate, a tensor that each step receives.
+
+    Attributes:
+        draws: whether steps draw random numbers.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        loss: nn.Loss,
+        rule: Callable[[Tensor], Optimizer],
+    ) -> None:
+        self.dtype = engine.dtype
+        self._rate = Tensor(placeholder((), self.dtype, "rate"))
+        self._alpha = Tensor(placeholder((), self.dtype, "alpha"))
+        parameters = engine.model.parameters()
+        weights = [t for t in parameters.values() if t.node.cell.role == "weight"]
+        self._objective = penalized(loss, weights, self._alpha)
+        self.state = TrainingState(engine.model, rule(self._rate), 0)
+        self._memory = [t.node.cell for t in leaves(self.state.memory)]
+        self.draws = draws_numbers(engine.model)
+        self._programs: dict[Hashable, tuple[Program, bool]] = {}
+
+    def begin(self) -> None:
+        """Forget all past steps."""
+        self.resume(leaves(self.state.optimizer.init(self.state.parameters)), 0)
+
+    def resume(self, memory: Sequence[np.ndarray], steps: int) -> None:
+        """Go on from what `memory` gave after so many steps."""
+        for cell, value in zip(self._memory, memory, strict=True):
+            cell.assign(value)
+        self.state.count.assign(np.uint32(steps))
+
+    def memory(self) -> list[np.ndarray]:
+        """What the optimizer remembers, copied."""
+        return [np.array(cell.value) for cell in self._memory]
+
+    def run(
+        self, data: Sequence[np.ndarray], index: np.ndarray, rates: np.ndarray, alpha: float
+    ) -> np.ndarray:
+        """Take steps.
+
+        Args:
+            data: X, y and weights of rows.
+            index: numbers of the rows of each step (steps, batch).
+            rates: learning rate of each step (steps,).
+            alpha: strength of the penalty.
+
+        Returns:
+            For each step the objective of its batch, the sum of weights, and the
+            penalty's part in the objective times the rows of the batch (steps, 3).
+        """
+        found, takes_rate = self._program(data, index.shape[1])
+        records = np.empty((len(index), 3), self.dtype)
+        inputs = [*data, index, np.asarray(alpha, self.dtype)]
+        if takes_rate:
+            inputs.append(rates.astype(self.dtype))
+        found.run(inputs, [records], len(index))
+        return records
+
+    def _program(self, data: Sequence[np.ndarray], batch: int) -> tuple[Program, bool]:
+        key = (batch, *(a.shape for a in data))
+        if key not in self._programs:
+            step = trace_step(self.state, self._objective, {"penalty": self._penalty}, data, batch)
+            self._programs[key] = self._with_options(step)
+        return self._programs[key]
+
+    def _penalty(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self._objective.penalty()
+
+    def _with_options(self, step: Step) -> tuple[Program, bool]:
+        """The program of a step that receives alpha, and a rate if its rule asks for one."""
+        c, alpha, rate = step.computation, self._alpha.node, self._rate.node
+        takes_rate = rate in set(topological([*c.outputs, *(node for _, node in c.updates)]))
+        more = (alpha, rate) if takes_rate else (alpha,)
+        stepped = c.stepped | {rate} if takes_rate else c.stepped
+        return program(replace(c, inputs=(*c.inputs, *more), stepped=stepped)), takes_rate

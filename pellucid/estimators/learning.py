@@ -1,0 +1,222 @@
+"""Learning by steps, epoch after epoch, with scikit-learn's rules of when to stop.
+
+Where nobody looks at single epochs, as many are run at once as must pass before the
+rules can end learning, or change the rate.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from pellucid.train.interrupt import Interrupt
+
+from .engine import Trainer
+from .orders import Orders
+from .rules import Rates
+
+_SECONDS = 0.1
+"""How long native code should run at a time: Ctrl-C and verbose output wait for its end."""
+
+
+@dataclass
+class Watch:
+    """Who looks at epochs.
+
+    Attributes:
+        score: the validation score of the present weights; None without validation.
+        epoch_begin: called before each epoch, if anybody wants to be.
+        epoch_end: called after each; learning stops where it gives True.
+        keep_best: called where the validation score is better than ever before.
+    """
+
+    score: Callable[[], float] | None = None
+    epoch_begin: Callable[[], Any] | None = None
+    epoch_end: Callable[[], bool] | None = None
+    keep_best: Callable[[], Any] | None = None
+
+    @property
+    def looks(self) -> bool:
+        """Whether anybody does."""
+        return any((self.score, self.epoch_begin, self.epoch_end))
+
+
+class Learning:
+    """One call of `fit` or `partial_fit`, by steps.
+
+    Args:
+        estimator: whose parameters say how, and whose attributes say how it went.
+        trainer: takes the steps.
+        rows: to learn from.
+        orders: of the rows.
+        rates: of learning.
+        outputs: over how many the reported loss is a mean, where the objective is a sum.
+        watch: who looks.
+
+    Attributes:
+        stopped: whether a rule or a callback has ended it.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        trainer: Trainer,
+        rows: Any,
+        orders: Orders,
+        rates: Rates,
+        outputs: int,
+        watch: Watch,
+    ) -> None:
+        self.estimator = estimator
+        self.trainer = trainer
+        self.rows = rows
+        self.orders = orders
+        self.rates = rates
+        self.outputs = outputs
+        self.watch = watch
+        self._pace = 64  # steps of one native call
+        self.stopped = False
+
+    def run(self, most: int) -> None:
+        """Learn for so many epochs at most.
+
+        Raises:
+            ValueError: the loss or a weight is not a finite number any more.
+        """
+        est = self.estimator
+        est.n_iter_ = 0
+        with Interrupt() as interrupt:
+            while est.n_iter_ < most and not self.stopped:
+                if self.watch.epoch_begin is not None:
+                    self.watch.epoch_begin()
+                losses = self._epochs(min(self._until_it_matters(), most - est.n_iter_), interrupt)
+                if interrupt.received:
+                    warnings.warn("Training interrupted by user.", stacklevel=4)
+                    break
+                for loss in losses:
+                    self._epoch_ended(loss)
+                self.rates.advance(len(losses), self.orders.steps, est.t_)
+                self._stop_or_go_on()
+
+    def _until_it_matters(self) -> int:
+        """Epochs that pass before anything can depend on how they went."""
+        est = self.estimator
+        if self.watch.looks:
+            return 1
+        patience = min(est.n_iter_no_change, est.max_iter) - est._no_improvement + 1
+        at_once = max(1, self._pace // self.orders.steps)
+        return int(max(1, min(patience, at_once)))
+
+    def _epochs(self, epochs: int, interrupt: Interrupt) -> np.ndarray:
+        """Run epochs; their losses."""
+        est, orders = self.estimator, self.orders
+        rates = self.rates.ahead(epochs, orders.steps, orders.rows, est.t_)
+        records, done = [], 0
+        for index in orders.next(epochs):
+            first, most = 0, self.rows.most_steps(index.shape[1])
+            while first < len(index) and not interrupt.received:
+                last = min(first + min(self._pace, most), len(index))
+                data, numbers = self.rows.seen_by(index[first:last])
+                started = time.perf_counter()
+                found = self.trainer.run(
+                    data, numbers, rates[done : done + last - first], est.alpha
+                )
+                self._pace_by(last - first, time.perf_counter() - started)
+                records.append(found)
+                done, first = done + last - first, last
+        if interrupt.received:
+            return np.empty(0)
+        return self._losses(np.concatenate(records).astype(np.float64))
+
+    def _pace_by(self, steps: int, seconds: float) -> None:
+        self._pace = int(min(8 * max(self._pace, 1), max(1, steps * _SECONDS / max(seconds, 1e-9))))
+
+    def _losses(self, records: np.ndarray) -> np.ndarray:
+        """The mean objective of each epoch, as scikit-learn reports it."""
+        objective, weights, penalties = records.T
+        counts = np.tile(self.orders.counts, len(records) // self.orders.steps)
+        if self.outputs > 1:
+            share = penalties / self._room(counts) / weights
+            objective = (objective - share) / self.outputs + share
+        per_epoch = (objective * counts).reshape(-1, self.orders.steps)
+        return per_epoch.sum(axis=1) / self.orders.rows
+
+    def _room(self, counts: np.ndarray) -> np.ndarray:
+        """Rows of the compiled batches, by which a record multiplies its mean figures."""
+        return counts if self.orders.room is None else np.full_like(counts, self.orders.room)
+
+    def _epoch_ended(self, loss: float) -> None:
+        est = self.estimator
+        if not np.isfinite(loss):
+            raise diverged(f"the loss of epoch {est.n_iter_ + 1} is {loss}")
+        est.n_iter_ += 1
+        est.loss_ = float(loss)
+        est.t_ += self.orders.rows
+        est.loss_curve_.append(est.loss_)
+        if est.verbose:
+            print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
+        if self.watch.score is not None:
+            est.validation_scores_.append(self.watch.score())
+            if est.verbose:
+                print(f"Validation score: {est.validation_scores_[-1]:f}")
+        self._count_improvement()
+
+    def _count_improvement(self) -> None:
+        """Count the epochs in a row that brought no improvement by more than `tol`."""
+        est = self.estimator
+        if est.early_stopping:
+            score, best = est.validation_scores_[-1], est.best_validation_score_
+            stalled = score < best + est.tol
+            if score > best:
+                est.best_validation_score_ = score
+                if self.watch.keep_best is not None:
+                    self.watch.keep_best()
+        else:
+            stalled = est.loss_ > est.best_loss_ - est.tol
+            est.best_loss_ = min(est.best_loss_, est.loss_)
+        est._no_improvement = est._no_improvement + 1 if stalled else 0
+
+    def _stop_or_go_on(self) -> None:
+        est = self.estimator
+        if self.watch.epoch_end is not None and self.watch.epoch_end():
+            self.stopped = True
+        if est._no_improvement > est.n_iter_no_change:
+            what = "Validation score" if est.early_stopping else "Training loss"
+            said = (
+                f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} "
+                "consecutive epochs."
+            )
+            adaptive = est.solver == "sgd" and est.learning_rate == "adaptive"
+            if self.rates.lower():
+                est._no_improvement = 0
+                said += f" Setting learning rate to {self.rates.current:f}"
+            else:
+                self.stopped = True
+                said += f"{' Learning rate too small.' if adaptive else ''} Stopping."
+            if est.verbose:
+                print(said)
+
+
+def diverged(what: str) -> ValueError:
+    """What is said where learning has ended in NaN or infinity."""
+    return ValueError(
+        f"Solver produced non-finite parameter weights: {what}. The input data may contain large "
+        "values and need to be preprocessed, for instance with StandardScaler; or lower "
+        "learning_rate_init"
+    )
+
+
+def warn_of_limit(most: int) -> None:
+    """Say that learning ended because the epochs were over."""
+    warnings.warn(
+        f"Stochastic Optimizer: Maximum iterations ({most}) reached and the optimization hasn't "
+        "converged yet.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,140 @@
+"""`NetClassifier` and `NetRegressor`: any network of `pellucid.nn` as an estimator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pellucid import nn
+from pellucid.core.random import random_scope, scope_of
+from pellucid.train.predict import output_shape
+
+from .base import Learner, Problem
+from .classifying import Classifier
+from .engine import Engine
+from .network import Network
+from .options import Rule, one_of
+from .regressing import Regressor
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class AnyNetwork(Learner):
+    """A network that the user made.
+
+    Args:
+        input_shape: of a row as the network takes it, where X has its numbers one after
+            another: (28, 28, 1) for images of 784 numbers.
+
+    Attributes:
+        model_: the network that has learned.
+    """
+
+    input_shape: tuple[int, ...] | None = None
+
+    _sparse: ClassVar[str | bool] = False
+    _nd: ClassVar[bool] = True
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        "module": Rule(
+            "a network of pellucid.nn, or a function (features, outputs) that makes one",
+            lambda v: isinstance(v, nn.Module) or (callable(v) and not isinstance(v, type)),
+        ),
+        "input_shape": one_of(None) | Rule("a tuple", lambda v: isinstance(v, tuple)),
+    }
+
+    def _has_learned(self) -> bool:
+        return hasattr(self, "model_")
+
+    @contextmanager
+    def _engine(self, X: Any, new: np.random.RandomState | None = None) -> Iterator[Engine]:
+        if new is not None:
+            self.model_ = self._made(new)
+            self.model_.astype(X.dtype if self.dtype is None else self.dtype)
+            self._own = None
+        if self._own is None:  # new, or of a copy
+            self._own = Engine(Network(self.model_, (), ()))
+        yield self._own
+
+    def _made(self, random: np.random.RandomState) -> nn.Module:
+        """The network with its initial values."""
+        given: Any = self.module
+        if isinstance(given, nn.Module):
+            return copy.deepcopy(given)
+        with random_scope(scope_of(int(random.randint(1 << 31)))):
+            made = given(self.n_features_in_, self.n_outputs_)
+        if not isinstance(made, nn.Module):
+            raise TypeError(f"module must make a network (an nn.Module), it made {made!r}")
+        return made
+
+    def _fitted(self, engine: Engine) -> dict[str, Any]:
+        return {}  # the network itself is what is kept
+
+    def _shaped(self, X: Any) -> Any:
+        return X if self.input_shape is None else X.reshape(len(X), *self.input_shape)
+
+    def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
+        X, y = super()._checked(X, y, first)
+        given = self.module
+        self._width = None
+        if isinstance(given, nn.Module):
+            shape = output_shape(given, self._shaped(X[:2]))
+            if len(shape) != 1:
+                raise ValueError(f"the network must give one vector per row, it gives {shape}")
+            self._width = shape[0]
+        return X, y
+
+
+@dataclass(eq=False, repr=False)
+class NetClassifier(AnyNetwork, Classifier):
+    """Any network that learns classes.
+
+    Its outputs are logits: one for two classes (two will do as well), else one per class.
+
+    Args:
+        module: the network, of which each `fit` trains a copy, or a function
+            `(features, outputs)` that makes it.
+    """
+
+    module: Any
+
+    _rules: ClassVar[Mapping[str, Rule]] = {**Classifier._rules, **AnyNetwork._rules}
+
+    def _loss_and_outputs(self) -> tuple[nn.Loss, int]:
+        loss, outputs = super()._loss_and_outputs()
+        if self._width in (None, outputs):
+            return loss, outputs
+        if self._width == 2 and outputs == 1 and self.loss == "log_loss":
+            return nn.cross_entropy, 2
+        raise ValueError(
+            f"the network gives {self._width} outputs, and {len(self.classes_)} classes need "
+            f"{outputs}"
+        )
+
+
+@dataclass(eq=False, repr=False)
+class NetRegressor(AnyNetwork, Regressor):
+    """Any network that learns quantities.
+
+    Args:
+        module: the network, of which each `fit` trains a copy, or a function
+            `(features, outputs)` that makes it.
+        loss: "squared_error", "poisson", or a loss of `pellucid.nn`, its name, or a function
+            of outputs and targets (batch, outputs).
+    """
+
+    module: Any
+    loss: Any = "squared_error"
+
+    _rules: ClassVar[Mapping[str, Rule]] = {**Regressor._rules, **AnyNetwork._rules}
+
+    def _problem(self, y: Any, first: bool, incremental: bool) -> Problem:
+        problem = super()._problem(y, first, incremental)
+        if self._width not in (None, problem.outputs):
+            raise ValueError(
+                f"the network gives {self._width} outputs, and y has {problem.outputs}"
+            )
+        return problem

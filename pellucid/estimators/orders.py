@@ -1,0 +1,73 @@
+"""Which rows each step sees: the same, for the same random state, as scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class Orders:
+    """The batches of epochs.
+
+    Args:
+        rows: how many there are.
+        batch: rows of a batch; the last one of an epoch has what is left.
+        room: rows of a compiled batch, at least `batch`; None if each batch must be
+            compiled as it is, because its rows have to do with each other.
+        padding: the row that fills up what a batch leaves of its room.
+        random: draws an order for each epoch, made of the one before; None keeps the order.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        batch: int,
+        room: int | None,
+        padding: int,
+        random: np.random.RandomState | None,
+    ) -> None:
+        self.rows = rows
+        self.batch = batch
+        self.steps = -(-rows // batch)
+        self.room = room
+        self._padding = padding
+        self._random = random
+        self._order = np.arange(rows, dtype=np.int32)
+        self._all = np.arange(rows)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows in each batch of an epoch (steps,)."""
+        counts = np.full(self.steps, self.batch)
+        counts[-1] = self.rows - self.batch * (self.steps - 1)
+        return counts
+
+    def next(self, epochs: int) -> list[np.ndarray]:
+        """Row numbers of the next epochs, one array (steps, rows) for steps of one length."""
+        orders = [self._next() for _ in range(epochs)]
+        if self.room is None:
+            return [part for order in orders for part in self._cut(order)]
+        found = np.full((epochs * self.steps, self.room), self._padding, np.int32)
+        full = self.rows // self.batch
+        for i, order in enumerate(orders):
+            first = i * self.steps
+            whole = order[: full * self.batch].reshape(full, self.batch)
+            found[first : first + full, : self.batch] = whole
+            if full < self.steps:
+                found[first + full, : self.rows - full * self.batch] = order[full * self.batch :]
+        return [found]
+
+    def _next(self) -> np.ndarray:
+        if self._random is not None:
+            places = self._all.copy()
+            self._random.shuffle(places)
+            self._order = self._order[places]
+        return self._order
+
+    def _cut(self, order: np.ndarray) -> Iterator[np.ndarray]:
+        full = self.rows // self.batch * self.batch
+        if full:
+            yield order[:full].reshape(-1, self.batch)
+        if full < self.rows:
+            yield order[full:].reshape(1, -1)
