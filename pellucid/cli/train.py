@@ -18,7 +18,8 @@ from pellucid.train.run import format_figure
 from pellucid.train.split import shares_of_rest, split_rows
 from pellucid.train.tables import DataError
 
-from .data import Rows, Source, check_output, data_options, read, source_of
+from .cross_validation import cross_validate, describe_folds
+from .data import Rows, Source, check_output, data_options, names_of, read, source_of
 from .errors import plainly
 from .recipe import CLASSES, QUANTITIES, Recipe
 from .score import describe, score
@@ -69,15 +70,24 @@ class EpochTable(Callback):
 
 @click.command()
 @data_options
-@click.option("--test", metavar="DATA", help="CSV or .npz with rows to test on.")
+@click.option(
+    "--categories",
+    metavar="COLUMNS",
+    help="Columns of a table whose numbers are codes, not quantities.",
+)
+@click.option("--test", metavar="DATA", help="Table or .npz with rows to test on.")
 @click.option("--test-images", metavar="FILE", help="IDX file of inputs to test on.")
 @click.option("--test-labels", metavar="FILE", help="IDX file of their classes.")
 @click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Rows held out to test on where none are given.",
+    help="Rows held out to test on where none are given: 0.2, or none with --cv.",
+)
+@click.option(
+    "--cv",
+    type=click.IntRange(2),
+    metavar="FOLDS",
+    help="First train so many times, each time measuring on another part of the rows.",
 )
 @click.option(
     "--task", type=click.Choice([CLASSES, QUANTITIES]), help="By default seen in the data."
@@ -128,12 +138,16 @@ def train(
     data: str | None,
     target: str | None,
     drop: str | None,
+    table: str | None,
+    columns: str | None,
+    categories: str | None,
     images: str | None,
     labels: str | None,
     test: str | None,
     test_images: str | None,
     test_labels: str | None,
-    test_fraction: float,
+    test_fraction: float | None,
+    cv: int | None,
     task: str | None,
     size: int | None,
     threads: int | None,
@@ -144,12 +158,16 @@ def train(
     """Train a network on DATA and write it to a model file.
 
     DATA is "digits" (the default: 1,797 handwritten digits that come with
-    scikit-learn), a CSV file with --target COLUMN, an .npz archive with X and y, a
-    folder with a folder of images for each class, a .bin file of CIFAR-10, or time
-    series as in the UCR archive (.ts, .tsv, .txt). IDX files are given with --images
-    and --labels instead.
+    scikit-learn), a table with --target COLUMN (a CSV file, "-" for one on standard
+    input, a .parquet, or "shop.db::orders" of an SQLite database), an .npz archive with
+    X and y, a folder with a folder of images for each class, a .bin file of CIFAR-10, or
+    time series as in the UCR archive (.ts, .tsv, .txt). IDX files are given with
+    --images and --labels instead.
+
+    Columns of words become categories, missing values (blank, ?, NA, nan) are filled in;
+    how that is done goes into the model file.
     """
-    source = replace(source_of(data, target, drop, images, labels), size=size)
+    source = replace(source_of(data, target, drop, images, labels, table, columns), size=size)
     held_out = _test_source(test, test_images, test_labels, source)
     if source.is_table and target is None:
         raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
@@ -160,13 +178,29 @@ def train(
         if threads is not None:
             compiler.set_threads(threads)
         every = read(source)
+        if test_fraction is None:
+            test_fraction = 0.0 if cv else 0.2
         rows, test_rows = _split(every, held_out, test_fraction, options["seed"])
-        recipe = Recipe.learn(rows, task, target, every)
+        given = {"columns": source.columns, "categories": names_of(categories)}
+        recipe = Recipe.learn(rows, task, target, every, **given)
         if test_rows is not None:  # what is wrong with them is told before the work
             recipe.inputs(test_rows), recipe.targets(test_rows)
+        notes = [] if recipe.table is None else recipe.table.notes
+        if not as_json:
+            _tell(recipe, notes)
+        folds = None
+        if cv is not None:
+
+            def one_fold(kept: Rows, tested: Rows) -> dict[str, float | None]:
+                own = Recipe.learn(kept, task, target, every, **given)
+                return score(_learn(kept, own, show=False, **options)[0], own, tested)
+
+            folds = cross_validate(one_fold, rows, recipe, cv, options["seed"])
+            if not as_json:
+                click.echo(f"{describe_folds(folds)}\n")
         model, run = _learn(rows, recipe, show=not as_json, **options)
         figures = None if test_rows is None else score(model, recipe, test_rows)
-        io.save(model, output, recipe.to_extra())
+        io.save(model, output, {**recipe.to_extra(), "training": record(run, options)})
     result = {
         "model": output,
         "epochs": run.history.epochs,
@@ -174,6 +208,8 @@ def train(
         "seconds": round(run.seconds, 3),
         "stopped": run.stopped,
         "rows": len(rows.X),
+        "notes": notes,
+        "cross_validation": folds,
         "training": run.history.row(-1) if run.history.epochs else None,
         "test": figures,
     }
@@ -184,6 +220,30 @@ def train(
     if figures is not None:
         click.echo(f"test: {describe(figures)}")
     click.echo(f"wrote {output}")
+
+
+def _tell(recipe: Recipe, notes: list[str]) -> None:
+    """How the columns of a table are read, and what a person should know of them."""
+    if recipe.table is None:
+        return
+    click.echo(f"{len(recipe.table.columns)} columns become {len(recipe.table.inputs)} inputs:")
+    click.echo(f"{recipe.table}\n")
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+
+
+def record(run: Run, options: dict[str, Any]) -> dict[str, Any]:
+    """What a model file tells about how the model was trained; nothing that a clock says."""
+    history = {name: list(column) for name, column in run.history.items()}
+    return {
+        "options": {name: value for name, value in options.items() if value is not None},
+        "steps": run.steps,
+        "stopped": run.stopped,
+        "history": {
+            name: [value if math.isfinite(value) else None for value in column]
+            for name, column in history.items()
+        },
+    }
 
 
 def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[nn.Module, Run]:
@@ -198,9 +258,12 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         channels=rows.channels,
     )
     patience = options["patience"]
+    X = recipe.inputs(rows)
+    if recipe.table is not None:
+        _silence(model, X)
     run = fit(
         model,
-        recipe.inputs(rows),
+        X,
         recipe.targets(rows),
         loss="cross_entropy" if recipe.labels else "mean_squared_error",
         optimizer=optim.OPTIMIZERS[options["optimizer"]](options["learning_rate"]),
@@ -213,6 +276,18 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         verbose=False,
     )
     return model, run
+
+
+def _silence(model: nn.Module, X: np.ndarray) -> None:
+    """Start without weights from inputs that are 0 in all rows, such as "other" categories.
+
+    Nothing is learned of them; with weights drawn at random a category that was never
+    met would add noise, without weights it adds nothing.
+    """
+    first = next(m for m in model.modules() if isinstance(m, nn.Linear))
+    weight = first.weight.numpy().copy()
+    weight[~X.any(axis=0)] = 0.0
+    first.weight.assign(weight)
 
 
 def network(
@@ -277,7 +352,8 @@ def _test_source(
         raise click.UsageError("--test-images and --test-labels belong together")
     if test is None and images is None:
         return None
-    return Source(test, source.target, source.drop, images, labels)
+    table = source.table if test is not None and "::" not in test else None
+    return replace(source, data=test, images=images, labels=labels, table=table)
 
 
 def _split(
@@ -285,8 +361,7 @@ def _split(
 ) -> tuple[Rows, Rows | None]:
     """Rows to train on and rows to test on."""
     if held_out is not None:
-        shape = rows.X.shape[1:]
-        return rows, read(held_out, features=rows.features or None, shape=shape, test=True)
+        return rows, read(held_out, shape=rows.shape, test=True)
     if rows.test is not None or fraction == 0:
         return rows, rows.test
     if math.isnan(fraction):
