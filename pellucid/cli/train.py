@@ -15,6 +15,7 @@ from pellucid import compiler, io, nn, optim
 from pellucid.core.random import seed_words
 from pellucid.train import Callback, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
+from pellucid.train.space import silence
 from pellucid.train.split import shares_of_rest, split_rows
 from pellucid.train.tables import DataError
 
@@ -260,7 +261,7 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
     patience = options["patience"]
     X = recipe.inputs(rows)
     if recipe.table is not None:
-        _silence(model, X)
+        silence(model, X)
     run = fit(
         model,
         X,
@@ -276,18 +277,6 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         verbose=False,
     )
     return model, run
-
-
-def _silence(model: nn.Module, X: np.ndarray) -> None:
-    """Start without weights from inputs that are 0 in all rows, such as "other" categories.
-
-    Nothing is learned of them; with weights drawn at random a category that was never
-    met would add noise, without weights it adds nothing.
-    """
-    first = next(m for m in model.modules() if isinstance(m, nn.Linear))
-    weight = first.weight.numpy().copy()
-    weight[~X.any(axis=0)] = 0.0
-    first.weight.assign(weight)
 
 
 def network(

@@ -13,6 +13,7 @@ from .metrics import METRICS, Metric, top_k
 from .plateau import ReduceOnPlateau
 from .predict import predict
 from .run import History, Run
+from .search import Search, search
 from .split import split
 from .stopping import EarlyStopping, StopAt
 from .whole_set import WholeSet, whole_set
@@ -26,6 +27,7 @@ __all__ = [
     "RateSearch",
     "ReduceOnPlateau",
     "Run",
+    "Search",
     "StopAt",
     "TrainingDiverged",
     "WholeSet",
@@ -33,6 +35,7 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "predict",
+    "search",
     "split",
     "top_k",
     "whole_set",

@@ -180,7 +180,7 @@ HOSTILE = {
     "gap.csv": ("a,y\n1,u\n2,v\n3,?\n", "line 4 of gap.csv has nothing in its target column 'y'"),
     "twice.csv": ("a,a,y\n1,1,u\n", "several columns of the name 'a'"),
     "latin.csv": ("a,y\nä,u\nb,v\n".encode("latin-1"), "latin.csv is not a CSV file in UTF-8"),
-    "empty.csv": ("a,y\n" + "?,u\n,v\n" * 9, "no feature column to learn from: 'a' is empty in all"),
+    "empty.csv": ("a,y\n" + "?,u\n,v\n" * 9, "no feature column to learn from: 'a' is empty"),
     "same.csv": ("a,y\n1,u\n1,v\n", "no feature column to learn from: 'a' is the same in all rows"),
     "only.csv": ("y\nu\nv\n", "no feature column besides 'y'"),
     "dirty.csv": ("a,y\n" + "1,u\n2,v\n" * 20 + "l,u\n", "column 'a', line 42 of dirty.csv"),

@@ -119,7 +119,9 @@ TEXTS = st.one_of(
 
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=30))
 def test_any_table_is_encoded_or_refused_and_survives_json(rows):
-    table = Table("t", {n: list(column) for n, column in zip("abc", zip(*rows, strict=True))})
+    table = Table(
+        "t", {n: list(column) for n, column in zip("abc", zip(*rows, strict=True), strict=True)}
+    )
     try:
         found = Preprocessing.learn(table)
     except DataError:
