@@ -181,7 +181,7 @@ def train(
         every = read(source)
         if test_fraction is None:
             test_fraction = 0.0 if cv else 0.2
-        rows, test_rows = _split(every, held_out, test_fraction, options["seed"])
+        rows, test_rows = split(every, held_out, test_fraction, options["seed"])
         given = {"columns": source.columns, "categories": names_of(categories)}
         recipe = Recipe.learn(rows, task, target, every, **given)
         if test_rows is not None:  # what is wrong with them is told before the work
@@ -345,7 +345,7 @@ def _test_source(
     return replace(source, data=test, images=images, labels=labels, table=table)
 
 
-def _split(
+def split(
     rows: Rows, held_out: Source | None, fraction: float, seed: int
 ) -> tuple[Rows, Rows | None]:
     """Rows to train on and rows to test on."""

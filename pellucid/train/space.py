@@ -32,7 +32,7 @@ OBJECTIVES: dict[str, Choices] = {
 
 DEFAULTS: dict[str, Any] = {
     "layers": (1, 3),
-    "width": (16, 256),
+    "width": [16, 32, 64, 128, 256],
     "activation": ["relu", "tanh", "elu", "gelu", "silu"],
     "objective": None,  # those of the task
     "optimizer": ["adam", "adamw", "nadam", "rmsprop", "nesterov"],
