@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     )
     from .train.evaluate import evaluate
     from .train.fit import fit
+    from .train.search import search
 
 __version__ = "0.1.0"
 
@@ -92,6 +93,7 @@ _LATER = {
     "set_threads": ("pellucid.compiler", "set_threads"),
     "evaluate": ("pellucid.train", "evaluate"),
     "fit": ("pellucid.train", "fit"),
+    "search": ("pellucid.train", "search"),
     "avg_pool": ("pellucid.nn", "avg_pool"),
     "channels_first": ("pellucid.nn", "channels_first"),
     "channels_last": ("pellucid.nn", "channels_last"),

@@ -1,4 +1,4 @@
-"""The command line: `pellucid train`, `pellucid predict`, `pellucid evaluate`.
+"""The command line: `pellucid train`, `predict`, `evaluate`, `show`, `tune`.
 
 `main` is the group; each command is one module. `data` reads what a command is
 given, `recipe` holds what a model file needs besides the model.
@@ -12,7 +12,9 @@ import pellucid
 
 from .evaluate import evaluate
 from .predict import predict
+from .show import show
 from .train import train
+from .tune import tune
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,5 +26,5 @@ def main() -> None:
     """
 
 
-for _command in (train, predict, evaluate):
+for _command in (train, predict, evaluate, show, tune):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""What a command is given to learn from: digits, a CSV file, an archive, images, time series."""
+"""What a command is given to learn from: digits, a table, an archive, images, time series."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import click
 import numpy as np
 
 from pellucid.io import ModelFileError
-from pellucid.train import datasets, images, tables
+from pellucid.train import datasets, images
 from pellucid.train.series import is_series, read_series
-from pellucid.train.tables import DataError
+from pellucid.train.table_files import read_table, split_path
+from pellucid.train.tables import STANDARD_INPUT, DataError, Table
+from pellucid.train.target_column import target_of
 
 DIGITS = "digits"
 
@@ -27,13 +29,15 @@ class Source:
     """Where rows come from, as the options of a command say it.
 
     Attributes:
-        data: "digits", or the path of a CSV file, an archive, a folder of images, a file of
-            CIFAR or of time series.
+        data: "digits", "-" for a CSV file on standard input, or the path of a table, an
+            archive, a folder of images, a file of CIFAR or of time series.
         target: column (or array of an archive) to predict.
         drop: columns to leave out.
         images: IDX file of inputs.
         labels: IDX file of their classes.
         size: height and width that images of a folder are brought to.
+        table: which one of a database.
+        columns: names of the columns of a CSV file that does not name them.
     """
 
     data: str | None = None
@@ -42,10 +46,12 @@ class Source:
     images: str | None = None
     labels: str | None = None
     size: int | None = None
+    table: str | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a file that will be read as CSV."""
+        """Whether it is a table: a CSV file, Parquet, or a table of a database."""
         if self.data is None or self.data == DIGITS or os.path.isdir(self.data):
             return False
         return not _OTHER.search(self.data.lower()) and not is_series(self.data)
@@ -59,20 +65,23 @@ class Rows:
     """What was read, before it is scaled.
 
     Attributes:
-        X: inputs (rows, ...).
-        targets: texts of a CSV column, or numbers; None where there are none.
-        features: names of the columns of X, if they have names.
+        X: inputs (rows, ...), or a table of texts.
+        targets: texts of a column, or numbers; None where there are none.
         name: what to call it in messages.
         channels: whether the last axis of X is known to hold channels.
         test: rows to test on that come with it.
     """
 
-    X: np.ndarray
+    X: np.ndarray | Table
     targets: Any
-    features: tuple[str, ...] = ()
     name: str = ""
     channels: bool = False
     test: Rows | None = field(default=None, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one row; None for those of a table, which are texts."""
+        return None if isinstance(self.X, Table) else self.X.shape[1:]
 
     def take(self, numbers: np.ndarray) -> Rows:
         """Some of the rows, by number."""
@@ -81,7 +90,8 @@ class Rows:
             targets = [targets[i] for i in numbers.tolist()]
         elif targets is not None:
             targets = targets[numbers]
-        return replace(self, X=self.X[numbers], targets=targets, test=None)
+        X = self.X.take(numbers) if isinstance(self.X, Table) else self.X[numbers]
+        return replace(self, X=X, targets=targets, test=None)
 
 
 def data_options(command: F) -> F:
@@ -89,8 +99,18 @@ def data_options(command: F) -> F:
     for option in (
         click.option("--labels", metavar="FILE", help="IDX file of their classes."),
         click.option("--images", metavar="FILE", help="IDX file of inputs, gzip or not."),
-        click.option("--drop", metavar="COLUMNS", help="CSV columns to leave out: id,name."),
-        click.option("--target", metavar="COLUMN", help="CSV column to predict."),
+        click.option(
+            "--columns",
+            metavar="NAMES",
+            help="Names of the columns of a CSV file whose first line does not name them.",
+        ),
+        click.option("--table", metavar="NAME", help="Which table of an SQLite database."),
+        click.option("--drop", metavar="COLUMNS", help="Columns to leave out: id,name."),
+        click.option(
+            "--target",
+            metavar="COLUMN",
+            help="Column to predict, or a comparison: 'stage>0' is answered with yes or no.",
+        ),
         click.argument("data", required=False),
     ):
         command = option(command)
@@ -103,6 +123,8 @@ def source_of(
     drop: str | None = None,
     images: str | None = None,
     labels: str | None = None,
+    table: str | None = None,
+    columns: str | None = None,
 ) -> Source:
     """The source that the options name; "digits" if they name none.
 
@@ -113,10 +135,19 @@ def source_of(
         raise click.UsageError("give either DATA or --images, not both")
     if labels is not None and images is None:
         raise click.UsageError("--labels needs --images")
-    left_out = tuple(name.strip() for name in (drop or "").split(",") if name.strip())
     if data is None and images is None:
         data = DIGITS
-    return Source(data, target, left_out, images, labels)
+    source = Source(
+        data, target, names_of(drop), images, labels, table=table, columns=names_of(columns)
+    )
+    if (source.table or source.columns) and not source.is_table:
+        raise click.UsageError("--table and --columns are for tables")
+    return source
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """The names in a text with commas between them."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def check_output(path: str, *inputs: str | None) -> None:
@@ -133,15 +164,15 @@ def check_output(path: str, *inputs: str | None) -> None:
     if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ModelFileError(f"cannot write {path}: it must be a file in a folder you can write to")
     for given in inputs:
-        both = given and os.path.exists(path) and os.path.exists(given)
-        if given and both and os.path.samefile(path, given):
+        file = split_path(given)[0] if given else ""
+        if os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):
             raise ModelFileError(f"cannot write {path}: it would replace what is read from it")
 
 
 def read(
     source: Source,
     *,
-    features: tuple[str, ...] | None = None,
+    usual: tuple[str, ...] = (),
     shape: tuple[int, ...] | None = None,
     test: bool = False,
 ) -> Rows:
@@ -149,7 +180,7 @@ def read(
 
     Args:
         source: where they come from.
-        features: names of the columns wanted, by default all.
+        usual: names of the columns of CSV files that do not name them.
         shape: that images of a folder are brought to (height, width, channels).
         test: read the rows to test on, where a source has such.
 
@@ -159,6 +190,8 @@ def read(
     if source.images is not None:
         return _read_images(source)
     assert source.data is not None
+    if source.data == STANDARD_INPUT:
+        return _read_table(source, STANDARD_INPUT, usual)
     if source.data == DIGITS:
         digits = datasets.load_digits()
         held_out = Rows(digits.X_test, digits.y_test, name="the held-out digits")
@@ -181,8 +214,21 @@ def read(
         raise DataError(f"{source.data} is a model file, expected data to read")
     if not source.is_table:
         raise DataError(f"{source.data} looks like an IDX file: give it with --images")
-    table = tables.read_csv(source.data, source.target, features, source.drop)
-    return Rows(table.X, table.target, table.features, name=source.data)
+    return _read_table(source, source.data, usual)
+
+
+def _read_table(source: Source, path: str, usual: tuple[str, ...]) -> Rows:
+    table = read_table(path, source.table, source.columns, usual)
+    left_out, targets = set(source.drop), None
+    for name in source.drop:
+        table.column(name, "dropped")
+    if source.target is not None:
+        column, targets = target_of(table, source.target)
+        left_out.add(column)
+    columns = {name: texts for name, texts in table.columns.items() if name not in left_out}
+    if not columns:
+        raise DataError(f"{table.name} has no feature column besides {source.target!r}")
+    return Rows(Table(table.name, columns, table.lines), targets, name=table.name)
 
 
 def _read_folder(folder: str, shape: tuple[int, ...] | None, size: int | None) -> Rows:
@@ -234,7 +280,7 @@ def _checked(rows: Rows) -> Rows:
     """The rows of an archive, if there is one target for each of at least one."""
     if len(rows.X) == 0:
         raise DataError(f"{rows.name} has no rows")
-    if rows.targets is not None and rows.targets.shape[:1] != rows.X.shape[:1]:
+    if rows.targets is not None and rows.targets.shape[:1] != (len(rows.X),):
         raise DataError(
             f"{rows.name} has targets of shape {rows.targets.shape}, expected one for each of its "
             f"{len(rows.X)} rows"

@@ -24,6 +24,8 @@ def evaluate(
     data: str | None,
     target: str | None,
     drop: str | None,
+    table: str | None,
+    columns: str | None,
     images: str | None,
     labels: str | None,
     as_json: bool,
@@ -33,12 +35,12 @@ def evaluate(
     DATA is as for train, with the same target column unless --target says otherwise.
     Of "digits", and of archives that have such, the rows held out to test on are taken.
     """
-    source = source_of(data, target, drop, images, labels)
+    source = source_of(data, target, drop, images, labels, table, columns)
     with plainly():
         found, extra = io.read_model(model)
         recipe = Recipe.from_extra(extra, model)
         if source.is_table and target is None:
             source = replace(source, target=recipe.target or None)
-        rows = read(source, features=recipe.features or None, shape=recipe.input_shape, test=True)
+        rows = read(source, usual=recipe.columns, shape=recipe.input_shape, test=True)
         figures = score(found, recipe, rows)
     click.echo(json.dumps(figures) if as_json else describe(figures))

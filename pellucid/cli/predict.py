@@ -29,6 +29,8 @@ def predict(
     data: str | None,
     target: str | None,
     drop: str | None,
+    table: str | None,
+    columns: str | None,
     images: str | None,
     labels: str | None,
     output: str | None,
@@ -40,15 +42,15 @@ def predict(
     A CSV file needs the columns that the model was trained on, by name; others are
     ignored. For classes the answer is the likeliest one and its probability.
     """
-    source = source_of(data, target, drop, images, labels)
+    source = source_of(data, target, drop, images, labels, table, columns)
     with plainly():
         if output is not None:
             check_output(output, model, data, images, labels)
         found, extra = io.read_model(model)
         recipe = Recipe.from_extra(extra, model)
-        rows = read(source, features=recipe.features or None, shape=recipe.input_shape, test=True)
-        columns, answers = _answers(recipe, found.predict(recipe.inputs(rows)), probabilities)
-        text = _as_json(columns, answers) if as_json else _as_csv(columns, answers)
+        rows = read(source, usual=recipe.columns, shape=recipe.input_shape, test=True)
+        names, answers = _answers(recipe, found.predict(recipe.inputs(rows)), probabilities)
+        text = _as_json(names, answers) if as_json else _as_csv(names, answers)
         if output is not None:
             write_atomically(output, [text.encode()])
     if output is None:

@@ -7,14 +7,15 @@ checked when it is read again.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from pellucid.io import ModelFileError
 from pellucid.train import checks, tables
-from pellucid.train.tables import DataError, Scaling
+from pellucid.train.preprocess import Preprocessing
+from pellucid.train.tables import DataError, Scaling, Table
 
 from .data import Rows
 
@@ -30,22 +31,20 @@ class Recipe:
     Attributes:
         input_shape: of one row.
         labels: names of the classes, in the order of the outputs; empty for quantities.
-        features: names of the columns.
-        target: name of the column to predict, if it has one.
+        table: how columns of texts become inputs, where rows are those of a table.
+        columns: names of the columns, where files that were learned from do not name them.
+        target: the column to predict, if it has one, or a comparison with it.
         divide: what every input is divided by (255 for bytes).
-        mean: taken off each column; empty where columns are not scaled.
-        std: each column is divided by this.
         target_mean: taken off each quantity to predict.
         target_std: each quantity is divided by this.
     """
 
     input_shape: tuple[int, ...]
     labels: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
+    table: Preprocessing | None = None
+    columns: tuple[str, ...] = ()
     target: str = ""
     divide: float = 1.0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
     target_mean: tuple[float, ...] = ()
     target_std: tuple[float, ...] = ()
 
@@ -56,6 +55,9 @@ class Recipe:
         task: str | None = None,
         target: str | None = None,
         every: Rows | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        categories: tuple[str, ...] = (),
     ) -> Recipe:
         """The recipe that suits rows to train on.
 
@@ -66,31 +68,27 @@ class Recipe:
             target: name of the column to predict, if it has one.
             every: these rows and those held out, whose classes are known too; a rare
                 class may be among the latter only.
+            columns: names of the columns, where the file does not name them.
+            categories: names of columns whose numbers are codes.
 
         Raises:
             DataError: there are no targets, or not what the task needs.
         """
-        X = checks.numeric(rows.X, rows.name)
         if rows.targets is None:
             raise DataError(
                 f"{rows.name} has no targets to learn from: name the column with --target, or the "
                 "file with --labels"
             )
-        mean: tuple[float, ...] = ()
-        std: tuple[float, ...] = ()
-        if rows.features:
-            with np.errstate(over="ignore", invalid="ignore"):
-                scaling = Scaling.of(X)
-            _check_scaling(scaling, rows.features, rows.name)
-            mean, std = tuple(scaling.mean.tolist()), tuple(scaling.std.tolist())
-        shared: dict[str, Any] = {
-            "input_shape": X.shape[1:],
-            "features": rows.features,
-            "target": target or "",
-            "divide": 255.0 if X.dtype == np.uint8 else 1.0,
-            "mean": mean,
-            "std": std,
-        }
+        shared: dict[str, Any] = {"target": target or "", "columns": columns}
+        if isinstance(rows.X, Table):
+            table = Preprocessing.learn(rows.X, categories)
+            shared |= {"input_shape": (len(table.inputs),), "table": table}
+        else:
+            X = checks.numeric(rows.X, rows.name)
+            shared |= {
+                "input_shape": X.shape[1:],
+                "divide": 255.0 if X.dtype == np.uint8 else 1.0,
+            }
         targets = rows.targets if every is None else every.targets
         labels = None if task == QUANTITIES else _labels(targets, task)
         if labels is not None:
@@ -123,6 +121,11 @@ class Recipe:
         Raises:
             DataError: they have another shape than the rows learned from.
         """
+        if self.table is not None and isinstance(rows.X, Table):
+            return self._encoded(self.table, rows.X)
+        if self.table is not None or isinstance(rows.X, Table):
+            takes = "columns of a table" if self.table else f"rows of shape {self.input_shape}"
+            raise DataError(f"{rows.name} has {_kind_of(rows)}, the model takes {takes}")
         X = checks.numeric(rows.X, rows.name)
         if len(X) == 0:
             raise DataError(f"{rows.name} has no rows")
@@ -131,12 +134,23 @@ class Recipe:
                 f"{rows.name} has rows of shape {X.shape[1:]}, the model takes {self.input_shape}"
             )
         with np.errstate(over="ignore"):
-            scaled = Scaling(np.array(self.mean), np.array(self.std)).apply(X) if self.mean else X
-            converted = scaled.astype(np.float32)
+            converted = X.astype(np.float32)
         if self.divide != 1.0:
             converted /= np.float32(self.divide)
         checks.finite(converted, rows.name, X)
         return converted
+
+    @staticmethod
+    def _encoded(table: Preprocessing, rows: Table) -> np.ndarray:
+        encoded = table.apply(rows)
+        wrong = np.argwhere(~np.isfinite(encoded))
+        if len(wrong):
+            row, column = wrong[0]
+            raise DataError(
+                f"column {table.inputs[column]!r}, {rows.place(row)}: the number is too far from "
+                "those learned from to be scaled"
+            )
+        return encoded
 
     def targets(self, rows: Rows) -> np.ndarray:
         """Targets as a loss takes them: class numbers, or scaled quantities.
@@ -165,7 +179,9 @@ class Recipe:
 
     def to_extra(self) -> dict[str, Any]:
         """The recipe as JSON values."""
-        return {"recipe": asdict(self)}
+        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        found["table"] = None if self.table is None else self.table.to_json()
+        return {"recipe": found}
 
     @classmethod
     def from_extra(cls, extra: dict[str, Any], path: Any) -> Recipe:
@@ -184,36 +200,33 @@ class Recipe:
             recipe = cls(**{f.name: _typed(f.name, found[f.name]) for f in fields(cls)})
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path} is damaged: its recipe lacks a sound {error}") from None
-        same_length = len(recipe.mean) == len(recipe.std) and len(recipe.target_mean) == len(
-            recipe.target_std
-        )
-        if not same_length or not recipe.outputs:
+        sound = len(recipe.target_mean) == len(recipe.target_std) and recipe.outputs
+        if recipe.table is not None:
+            sound = sound and recipe.input_shape == (len(recipe.table.inputs),)
+        if not sound:
             raise ModelFileError(f"{path} is damaged: its recipe contradicts itself")
         return recipe
 
 
-def _check_scaling(scaling: Scaling, features: tuple[str, ...], name: str) -> None:
-    """Refuse columns whose mean or spread is no longer a number."""
-    finite = np.isfinite(scaling.mean) & np.isfinite(scaling.std)
-    if not finite.all():
-        raise DataError(
-            f"column {features[int(np.argmin(finite))]!r} of {name} has numbers too large to "
-            "scale; divide them first"
-        )
+def _kind_of(rows: Rows) -> str:
+    """What kind of rows these are, for a message."""
+    return "columns of a table" if rows.shape is None else f"rows of shape {rows.shape}"
 
 
 def _typed(name: str, value: Any) -> Any:
     """A field of a recipe as read from a file."""
+    if name == "table":
+        return None if value is None else Preprocessing.from_json(value)
     if name in ("divide", "target"):
         value = [value]
     if not isinstance(value, list):
         raise ValueError(name)
     kind: Any = float | int
-    if name in ("labels", "features", "target"):
+    if name in ("labels", "columns", "target"):
         kind = str
     elif name == "input_shape":
         kind = int
-    positive = name in ("divide", "std", "target_std", "input_shape")
+    positive = name in ("divide", "target_std", "input_shape")
     for item in value:
         if not isinstance(item, kind) or isinstance(item, bool):
             raise ValueError(name)

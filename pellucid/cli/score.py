@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from pellucid import nn
@@ -11,7 +14,7 @@ from .data import Rows
 from .recipe import Recipe
 
 
-def score(model: nn.Module, recipe: Recipe, rows: Rows) -> dict[str, float]:
+def score(model: nn.Module, recipe: Recipe, rows: Rows) -> dict[str, float | None]:
     """Figures of a model on rows.
 
     Args:
@@ -20,13 +23,19 @@ def score(model: nn.Module, recipe: Recipe, rows: Rows) -> dict[str, float]:
         rows: inputs and targets.
 
     Returns:
-        `rows`; for classes `loss`, `accuracy` and `correct`; for quantities, in their own
+        `rows`; for classes `loss`, `accuracy`, `correct`, `roc_auc` (the area under the ROC
+        curve; of several classes the mean, each against the rest; None where all rows are
+        of one class) and `f1` of the second of two classes, or `f1_macro`, the mean of
+        those of several; for quantities, in their own
         units, `rmse` (the root of the mean squared error), `mae` (the mean absolute
         error) and `r2` (the share of the variance that is explained).
     """
     X, y = recipe.inputs(rows), recipe.targets(rows)
     if recipe.labels:
-        found = evaluate(model, X, y)
+        f1 = "f1" if len(recipe.labels) == 2 else "f1_macro"
+        found = evaluate(model, X, y, metrics=["accuracy", f1, "roc_auc"])
+        if math.isnan(found["roc_auc"]):
+            found["roc_auc"] = None
         return {"rows": len(X), **found, "correct": round(found["accuracy"] * len(X))}
     true, guessed = recipe.quantities(y), recipe.quantities(model.predict(X))
     apart = guessed - true
@@ -39,12 +48,14 @@ def score(model: nn.Module, recipe: Recipe, rows: Rows) -> dict[str, float]:
     }
 
 
-def describe(figures: dict[str, float]) -> str:
+def describe(figures: dict[str, Any]) -> str:
     """Figures as a line."""
     if "accuracy" in figures:
+        f1 = f"F1 {figures['f1']:.4f}" if "f1" in figures else f"mean F1 {figures['f1_macro']:.4f}"
+        area = "" if figures["roc_auc"] is None else f", ROC AUC {figures['roc_auc']:.4f}"
         return (
             f"{figures['accuracy']:.2%} right ({figures['correct']:,} of {figures['rows']:,}), "
-            f"loss {figures['loss']:.4f}"
+            f"loss {figures['loss']:.4f}, {f1}{area}"
         )
     return (
         f"typical error (RMSE) {figures['rmse']:.5g}, mean absolute error {figures['mae']:.5g}, "

@@ -15,10 +15,12 @@ from pellucid import compiler, io, nn, optim
 from pellucid.core.random import seed_words
 from pellucid.train import Callback, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
+from pellucid.train.space import silence
 from pellucid.train.split import shares_of_rest, split_rows
 from pellucid.train.tables import DataError
 
-from .data import Rows, Source, check_output, data_options, read, source_of
+from .cross_validation import cross_validate, describe_folds
+from .data import Rows, Source, check_output, data_options, names_of, read, source_of
 from .errors import plainly
 from .recipe import CLASSES, QUANTITIES, Recipe
 from .score import describe, score
@@ -69,15 +71,24 @@ class EpochTable(Callback):
 
 @click.command()
 @data_options
-@click.option("--test", metavar="DATA", help="CSV or .npz with rows to test on.")
+@click.option(
+    "--categories",
+    metavar="COLUMNS",
+    help="Columns of a table whose numbers are codes, not quantities.",
+)
+@click.option("--test", metavar="DATA", help="Table or .npz with rows to test on.")
 @click.option("--test-images", metavar="FILE", help="IDX file of inputs to test on.")
 @click.option("--test-labels", metavar="FILE", help="IDX file of their classes.")
 @click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Rows held out to test on where none are given.",
+    help="Rows held out to test on where none are given: 0.2, or none with --cv.",
+)
+@click.option(
+    "--cv",
+    type=click.IntRange(2),
+    metavar="FOLDS",
+    help="First train so many times, each time measuring on another part of the rows.",
 )
 @click.option(
     "--task", type=click.Choice([CLASSES, QUANTITIES]), help="By default seen in the data."
@@ -130,12 +141,16 @@ def train(
     data: str | None,
     target: str | None,
     drop: str | None,
+    table: str | None,
+    columns: str | None,
+    categories: str | None,
     images: str | None,
     labels: str | None,
     test: str | None,
     test_images: str | None,
     test_labels: str | None,
-    test_fraction: float,
+    test_fraction: float | None,
+    cv: int | None,
     task: str | None,
     size: int | None,
     threads: int | None,
@@ -146,12 +161,16 @@ def train(
     """Train a network on DATA and write it to a model file.
 
     DATA is "digits" (the default: 1,797 handwritten digits that come with
-    scikit-learn), a CSV file with --target COLUMN, an .npz archive with X and y, a
-    folder with a folder of images for each class, a .bin file of CIFAR-10, or time
-    series as in the UCR archive (.ts, .tsv, .txt). IDX files are given with --images
-    and --labels instead.
+    scikit-learn), a table with --target COLUMN (a CSV file, "-" for one on standard
+    input, a .parquet, or "shop.db::orders" of an SQLite database), an .npz archive with
+    X and y, a folder with a folder of images for each class, a .bin file of CIFAR-10, or
+    time series as in the UCR archive (.ts, .tsv, .txt). IDX files are given with
+    --images and --labels instead.
+
+    Columns of words become categories, missing values (blank, ?, NA, nan) are filled in;
+    how that is done goes into the model file.
     """
-    source = replace(source_of(data, target, drop, images, labels), size=size)
+    source = replace(source_of(data, target, drop, images, labels, table, columns), size=size)
     held_out = _test_source(test, test_images, test_labels, source)
     if source.is_table and target is None:
         raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
@@ -162,13 +181,29 @@ def train(
         if threads is not None:
             compiler.set_threads(threads)
         every = read(source)
-        rows, test_rows = _split(every, held_out, test_fraction, options["seed"])
-        recipe = Recipe.learn(rows, task, target, every)
+        if test_fraction is None:
+            test_fraction = 0.0 if cv else 0.2
+        rows, test_rows = split(every, held_out, test_fraction, options["seed"])
+        given = {"columns": source.columns, "categories": names_of(categories)}
+        recipe = Recipe.learn(rows, task, target, every, **given)
         if test_rows is not None:  # what is wrong with them is told before the work
             recipe.inputs(test_rows), recipe.targets(test_rows)
+        notes = [] if recipe.table is None else recipe.table.notes
+        if not as_json:
+            _tell(recipe, notes)
+        folds = None
+        if cv is not None:
+
+            def one_fold(kept: Rows, tested: Rows) -> dict[str, float | None]:
+                own = Recipe.learn(kept, task, target, every, **given)
+                return score(_learn(kept, own, show=False, **options)[0], own, tested)
+
+            folds = cross_validate(one_fold, rows, recipe, cv, options["seed"])
+            if not as_json:
+                click.echo(f"{describe_folds(folds)}\n")
         model, run = _learn(rows, recipe, show=not as_json, **options)
         figures = None if test_rows is None else score(model, recipe, test_rows)
-        io.save(model, output, recipe.to_extra())
+        io.save(model, output, {**recipe.to_extra(), "training": record(run, options)})
     result = {
         "model": output,
         "epochs": run.history.epochs,
@@ -176,6 +211,8 @@ def train(
         "seconds": round(run.seconds, 3),
         "stopped": run.stopped,
         "rows": len(rows.X),
+        "notes": notes,
+        "cross_validation": folds,
         "training": run.history.row(-1) if run.history.epochs else None,
         "test": figures,
         "cost": run.cost.to_dict(),
@@ -187,6 +224,30 @@ def train(
     if figures is not None:
         click.echo(f"test: {describe(figures)}")
     click.echo(f"\n{run.cost}\n\nwrote {output}")
+
+
+def _tell(recipe: Recipe, notes: list[str]) -> None:
+    """How the columns of a table are read, and what a person should know of them."""
+    if recipe.table is None:
+        return
+    click.echo(f"{len(recipe.table.columns)} columns become {len(recipe.table.inputs)} inputs:")
+    click.echo(f"{recipe.table}\n")
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+
+
+def record(run: Run, options: dict[str, Any]) -> dict[str, Any]:
+    """What a model file tells about how the model was trained; nothing that a clock says."""
+    history = {name: list(column) for name, column in run.history.items()}
+    return {
+        "options": {name: value for name, value in options.items() if value is not None},
+        "steps": run.steps,
+        "stopped": run.stopped,
+        "history": {
+            name: [value if math.isfinite(value) else None for value in column]
+            for name, column in history.items()
+        },
+    }
 
 
 def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[nn.Module, Run]:
@@ -201,9 +262,12 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         channels=rows.channels,
     )
     patience = options["patience"]
+    X = recipe.inputs(rows)
+    if recipe.table is not None:
+        silence(model, X)
     run = fit(
         model,
-        recipe.inputs(rows),
+        X,
         recipe.targets(rows),
         loss="cross_entropy" if recipe.labels else "mean_squared_error",
         optimizer=_optimizer(options["optimizer"], options["learning_rate"]),
@@ -285,16 +349,16 @@ def _test_source(
         raise click.UsageError("--test-images and --test-labels belong together")
     if test is None and images is None:
         return None
-    return Source(test, source.target, source.drop, images, labels)
+    table = source.table if test is not None and "::" not in test else None
+    return replace(source, data=test, images=images, labels=labels, table=table)
 
 
-def _split(
+def split(
     rows: Rows, held_out: Source | None, fraction: float, seed: int
 ) -> tuple[Rows, Rows | None]:
     """Rows to train on and rows to test on."""
     if held_out is not None:
-        shape = rows.X.shape[1:]
-        return rows, read(held_out, features=rows.features or None, shape=shape, test=True)
+        return rows, read(held_out, shape=rows.shape, test=True)
     if rows.test is not None or fraction == 0:
         return rows, rows.test
     if math.isnan(fraction):

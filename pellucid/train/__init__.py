@@ -14,6 +14,7 @@ from .metrics import METRICS, Metric, top_k
 from .plateau import ReduceOnPlateau
 from .predict import predict
 from .run import History, Run
+from .search import Search, search
 from .split import split
 from .stopping import EarlyStopping, StopAt
 from .whole_set import WholeSet, whole_set
@@ -28,6 +29,7 @@ __all__ = [
     "RateSearch",
     "ReduceOnPlateau",
     "Run",
+    "Search",
     "StopAt",
     "TrainingDiverged",
     "WholeSet",
@@ -35,6 +37,7 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "predict",
+    "search",
     "split",
     "top_k",
     "whole_set",

@@ -1,20 +1,28 @@
-"""CSV files: a header, columns of numbers, and a column to predict.
+"""Tables of texts: CSV files, and what a column to predict holds.
 
-Reading is strict: whatever is not a number in a feature column is named with its
-column and line. `Scaling` brings columns of different units to one size.
+A table is read as it is written: each cell is a text, and `""` or another mark of
+`MISSING` where there is nothing. `preprocess` makes numbers of it; `table_files` reads
+tables that are not CSV. `Scaling` brings columns of different units to one size.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
+import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+STANDARD_INPUT = "-"
+
+MISSING = frozenset({"", "?", "NA", "N/A", "na", "n/a", "nan", "NaN", "NAN", "null", "NULL"})
+"""What stands in a cell that holds nothing."""
 
 
 class DataError(ValueError):
@@ -23,17 +31,49 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Table:
-    """What a CSV file holds.
+    """Named columns of texts.
 
     Attributes:
-        features: names of the feature columns.
-        X: their values, float64 (rows, features).
-        target: texts of the column to predict, one per row; None if none was asked for.
+        name: what to call it in messages.
+        columns: texts by the name of the column, without spaces around them.
+        lines: where each row stands in the file (rows,); rows are counted if it is empty.
     """
 
-    features: tuple[str, ...]
-    X: np.ndarray
-    target: list[str] | None
+    name: str
+    columns: dict[str, list[str]]
+    lines: Sequence[int] = ()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Some of the rows, by number."""
+        numbers = rows.tolist()
+        columns = {name: [texts[i] for i in numbers] for name, texts in self.columns.items()}
+        where = self.lines or range(1, len(self) + 1)
+        return Table(self.name, columns, array("q", [where[i] for i in numbers]))
+
+    def column(self, name: str, what: str) -> list[str]:
+        """The texts of a column.
+
+        Args:
+            name: of the column.
+            what: it is needed for, as in "target".
+
+        Raises:
+            DataError: there is none of this name.
+        """
+        if name not in self.columns:
+            names = list(self.columns)
+            shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
+            raise DataError(f"{self.name} has no {what} column {name!r}; its columns are {shown}")
+        return self.columns[name]
+
+    def place(self, row: int) -> str:
+        """Where a row stands: "line 3 of flowers.csv"."""
+        if self.lines:
+            return f"line {self.lines[row]} of {self.name}"
+        return f"row {row + 1} of {self.name}"
 
 
 @dataclass(frozen=True)
@@ -69,145 +109,105 @@ class Scaling:
 
 def read_csv(
     path: str | os.PathLike[str],
-    target: str | None = None,
-    features: Sequence[str] | None = None,
-    drop: Sequence[str] = (),
+    names: Sequence[str] = (),
+    usual: Sequence[str] = (),
 ) -> Table:
-    """The numbers of a CSV file, and the column to predict.
+    """The cells of a CSV file, by column.
 
-    Commas separate the values; semicolons or tabs do if the header has no comma.
+    Commas separate the values; semicolons or tabs do if the first line has no comma.
 
     Args:
-        path: the file, UTF-8; its first line names the columns.
-        target: name of the column to predict; None reads features only.
-        features: names of the feature columns, in the order wanted; by default
-            all but the target and the dropped ones, in the file's order.
-        drop: names of columns to leave out.
+        path: the file, UTF-8; "-" is standard input. Its first line names the columns.
+        names: of the columns, for a file whose first line does not name them.
+        usual: names that are taken where the first line has as many values and none of
+            these names.
 
     Returns:
         The table.
 
     Raises:
-        DataError: the file cannot be read, a column is missing, or a value in a
-            feature column is not a finite number (names column and line).
+        DataError: the file cannot be read, or a line has more or fewer values than the
+            columns have names (names the line).
 
     Example:
         >>> import os, tempfile
         >>> from pellucid.train.tables import read_csv
         >>> path = os.path.join(tempfile.mkdtemp(), "flowers.csv")
         >>> with open(path, "w") as file:
-        ...     _ = file.write("length,kind\\n5.1,iris\\n3.0,rose\\n")
-        >>> table = read_csv(path, target="kind")
-        >>> table.X.tolist(), table.target
-        ([[5.1], [3.0]], ['iris', 'rose'])
+        ...     _ = file.write("length,kind\\n5.1, iris\\n?,rose\\n")
+        >>> read_csv(path).columns
+        {'length': ['5.1', '?'], 'kind': ['iris', 'rose']}
     """
+    name = "standard input" if path == STANDARD_INPUT else str(path)
     try:
+        if path == STANDARD_INPUT:
+            text = sys.stdin.buffer.read().decode("utf-8-sig")
+            return _read(io.StringIO(text, newline=""), name, list(names), usual)
         with open(path, encoding="utf-8-sig", newline="") as file:
-            header, rows = _open(file, path)
-            return _read(header, rows, path, target, features, drop)
+            return _read(file, name, list(names), usual)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {name}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not a CSV file in UTF-8") from None
+        raise DataError(f"{name} is not a CSV file in UTF-8") from None
     except csv.Error as error:
-        raise DataError(f"{path} is not a CSV file: {error}") from None
+        raise DataError(f"{name} is not a CSV file: {error}") from None
 
 
-def _open(file: Any, path: Any) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """The column names, and the lines after them with their numbers."""
+def _read(file: Any, path: str, header: list[str], usual: Sequence[str]) -> Table:
     first = file.readline()
     file.seek(0)
     separator = next((s for s in ",;\t" if s in first), ",")
-    reader = csv.reader(file, delimiter=separator, strict=True)
-    header = [name.strip() for name in next(reader, [])]
-    if not any(header):
-        raise DataError(f"{path} is empty: expected a line that names the columns")
-    if all(_number(name) is not None for name in header):
-        raise DataError(
-            f"the first line of {path} must name the columns, it holds only numbers "
-            f"({', '.join(header[:3])}, ...)"
-        )
+    reader = csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True)
+    named = "--columns" if header else "the header"
+    begun: list[str] | None = None
+    if not header:
+        header = [name.strip() for name in next(reader, [])]
+        if usual and len(header) == len(usual) and not set(header) & set(usual):
+            header, begun, named = list(usual), header, "the model"
+        _check_names(header, path)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise DataError(f"{path} has several columns of the name {twice[0]!r}")
-    return header, ((reader.line_num, row) for row in reader if row)
-
-
-def _read(
-    header: list[str],
-    rows: Iterator[tuple[int, list[str]]],
-    path: Any,
-    target: str | None,
-    features: Sequence[str] | None,
-    drop: Sequence[str],
-) -> Table:
-    def place(name: str, what: str) -> int:
-        if name not in header:
-            raise DataError(
-                f"{path} has no {what} column {name!r}; its columns are {', '.join(header)}"
-            )
-        return header.index(name)
-
-    left_out = {place(name, "dropped") for name in drop}
-    aim = None if target is None else place(target, "target")
-    if features is None:
-        chosen = [i for i in range(len(header)) if i != aim and i not in left_out]
-    else:
-        chosen = [place(name, "feature") for name in features]
-    if not chosen:
-        raise DataError(f"{path} has no feature column besides {target!r}")
-
-    values, texts = array("d"), []
-    for line, row in rows:
+    lines = array("q")
+    columns: list[list[str]] = [[] for _ in header]
+    if begun is not None:
+        lines.append(reader.line_num)
+        for column, text in zip(columns, begun, strict=True):
+            column.append(text)
+    for row in reader:
+        if not row:
+            continue
         if len(row) != len(header):
             raise DataError(
-                f"line {line} of {path} has {len(row)} values, expected {len(header)} as in "
-                "the header"
+                f"line {reader.line_num} of {path} has {len(row)} values, expected {len(header)} "
+                f"as in {named}"
             )
-        try:
-            values.extend([float(row[i]) for i in chosen])
-        except ValueError:
-            raise _not_a_number(header, row, chosen, line, path) from None
-        if aim is not None:
-            texts.append(row[aim].strip())
-            if not texts[-1]:
-                raise DataError(
-                    f"line {line} of {path} has nothing in its target column {target!r}"
-                )
-    if not values:
+        lines.append(reader.line_num)
+        for column, text in zip(columns, row, strict=True):
+            column.append(text.strip())
+    if not lines:
         raise DataError(f"{path} has no rows below its header")
-    X = np.frombuffer(values, np.float64).reshape(-1, len(chosen))
-    names = tuple(header[i] for i in chosen)
-    _check_finite(X, names, path)
-    return Table(names, X, None if aim is None else texts)
+    return Table(path, dict(zip(header, columns, strict=True)), lines)
 
 
-def _number(text: str) -> float | None:
+def _check_names(header: list[str], path: str) -> None:
+    """Refuse a first line that names no columns."""
+    if not any(header):
+        raise DataError(f"{path} is empty: expected a line that names the columns")
+    if all(number(name) is not None for name in header):
+        raise DataError(
+            f"the first line of {path} must name the columns, it holds only numbers "
+            f"({', '.join(header[:3])}, ...); if the file has no such line, name the "
+            f"{len(header)} columns with --columns"
+        )
+
+
+def number(text: str) -> float | None:
+    """The number that a text stands for, None if it is another text."""
     try:
         return float(text)
     except ValueError:
         return None
-
-
-def _not_a_number(
-    header: list[str], row: list[str], chosen: list[int], line: int, path: Any
-) -> DataError:
-    at = next(i for i in chosen if _number(row[i]) is None)
-    shown = repr(row[at][:40]) if row[at].strip() else "nothing"
-    return DataError(
-        f"column {header[at]!r}, line {line} of {path}: expected a number, received {shown}; "
-        "fill it in, code it as numbers or drop the column"
-    )
-
-
-def _check_finite(X: np.ndarray, names: tuple[str, ...], path: Any) -> None:
-    wrong = np.argwhere(~np.isfinite(X))
-    if len(wrong):
-        row, column = wrong[0]
-        raise DataError(
-            f"column {names[column]!r}, data row {row + 1} of {path}: expected a finite number, "
-            f"received {X[row, column]}; fill it in or drop the column"
-        )
 
 
 def classes_of(texts: Sequence[str]) -> tuple[str, ...] | None:
@@ -226,8 +226,7 @@ def classes_of(texts: Sequence[str]) -> tuple[str, ...] | None:
         True
     """
     distinct = set(texts)
-    numbers = [_number(text) for text in distinct]
-    if any(number is None for number in numbers):
+    if any(number(text) is None for text in distinct):
         return tuple(sorted(distinct))
     if all(_is_whole(text) for text in distinct):
         return tuple(sorted(distinct, key=int))
@@ -248,9 +247,9 @@ def numbers_of(texts: Sequence[str], column: str, path: Any) -> np.ndarray:
     Raises:
         DataError: a value is not a finite number.
     """
-    found = [_number(text) for text in texts]
-    for row, number in enumerate(found):
-        if number is None or not math.isfinite(number):
+    found = [number(text) for text in texts]
+    for row, value in enumerate(found):
+        if value is None or not math.isfinite(value):
             raise DataError(
                 f"target column {column!r}, data row {row + 1} of {path}: expected a finite "
                 f"number, received {texts[row][:40]!r}"
@@ -261,10 +260,16 @@ def numbers_of(texts: Sequence[str], column: str, path: Any) -> np.ndarray:
 def indices_of(texts: Sequence[str], labels: Sequence[str], path: Any) -> np.ndarray:
     """Each text's position among the labels, int32 (rows,).
 
+    A text with a full stop at its end counts as the label without it, if there is no
+    label with it.
+
     Raises:
         DataError: a text is none of the labels.
     """
     position = {label: i for i, label in enumerate(labels)}
+    for text in set(texts) - set(position):
+        if text.removesuffix(".") in position:
+            position[text] = position[text.removesuffix(".")]
     for row, text in enumerate(texts):
         if text not in position:
             raise DataError(

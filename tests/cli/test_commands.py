@@ -219,7 +219,7 @@ def test_wrong_usage_is_exit_code_2(run, args, message):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(run, args, message):
-    Path("words.csv").write_text("a,b,y\n1,2,0\nx,3,1\n")
+    Path("words.csv").write_text("a,b,y\n1,2,0\nx,3,1\n" + "4,5,0\n5,6,1\n" * 9)
     Path("one.csv").write_text("a,y\n1,1\n2,1\n")
     Path("empty.csv").write_text("")
     Path("cut").write_bytes(b"\0\0\x08\3\0\0\0\5")
@@ -241,7 +241,9 @@ def test_a_model_meets_other_data(run, flowers, images):
     )
     Path("less.csv").write_text("petal\n1\n")
     assert "no feature column 'weight'" in run("predict", "m", "less.csv", code=1)
-    assert "rows of shape (64,), the model takes (2,)" in run("predict", "m", "digits", code=1)
+    assert "rows of shape (64,), the model takes columns of a table" in run(
+        "predict", "m", "digits", code=1
+    )
 
 
 def test_a_loss_that_is_not_finite_is_explained_and_no_file_is_written(run):
