@@ -90,7 +90,7 @@ class OwnCallbacks:
         columns: dict[str, bool | None] = {"epoch": None, "loss": False}
         if scores:
             columns["val_score"] = True
-        self.run = Run(model, columns, epochs, steps)  # type: ignore[arg-type]
+        self.run = Run(model, columns, epochs, steps)
         self._started = time.perf_counter()
 
     def __bool__(self) -> bool:
