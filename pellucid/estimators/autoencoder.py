@@ -45,7 +45,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described):
         >>> from sklearn.datasets import load_digits
         >>> from pellucid.estimators import Autoencoder
         >>> X = load_digits().data / 16
-        >>> coder = Autoencoder((16,), max_iter=30, tol=0, random_state=0).fit(X)
+        >>> coder = Autoencoder((16,), tol=1e-3, random_state=0).fit(X)
         >>> coder.transform(X).shape, coder.inverse_transform(coder.transform(X)).shape
         ((1797, 16), (1797, 64))
     """
@@ -189,7 +189,7 @@ class DenoisingAutoencoder(Autoencoder):
         >>> from sklearn.datasets import load_digits
         >>> from pellucid.estimators import DenoisingAutoencoder
         >>> X = load_digits().data / 16
-        >>> coder = DenoisingAutoencoder((16,), noise_level=0.2, max_iter=30, tol=0).fit(X)
+        >>> coder = DenoisingAutoencoder((16,), noise_level=0.2, tol=1e-3).fit(X)
         >>> coder.transform(X).shape
         (1797, 16)
 

@@ -126,7 +126,8 @@ def fit(
     criterion = with_class_weights(chosen, class_weight, model, data[0])
     rule = _for_batch(rule, min(batch_size, len(data[0])), reference_batch)
     state = TrainingState(model, rule, seed, rate)
-    trace = partial(trace_step, state, criterion, per_row(measures), data)
+    measured = per_row(measures)
+    trace = partial(trace_step, state, criterion, measured, data, any_number=True)
     shuffle = shuffle and not rule.full_batch  # which would see the same rows, rounded otherwise
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
     run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)

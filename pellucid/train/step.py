@@ -122,6 +122,8 @@ def trace_step(
     metrics: Mapping[str, Function],
     data: Sequence[np.ndarray],
     batch: int,
+    *,
+    any_number: bool = False,
 ) -> Step:
     """Trace a step on so many rows.
 
@@ -135,9 +137,15 @@ def trace_step(
         metrics: what is reported besides, by name.
         data: X, y, and the sample weights if there are any.
         batch: rows per step.
+        any_number: let the step run on any number of rows, not only on as many as there
+            are; row numbers are then trusted, while others are taken into the data.
     """
     fields = [
-        Tensor(placeholder((ANY_NUMBER, *array.shape[1:]), array.dtype, name))
+        Tensor(
+            placeholder(
+                (ANY_NUMBER if any_number else len(array), *array.shape[1:]), array.dtype, name
+            )
+        )
         for name, array in zip(("X", "y", "sample_weight"), data, strict=False)
     ]
     index = Tensor(placeholder((batch,), np.dtype(np.int32), "index"))
