@@ -22,6 +22,8 @@ LOADED_WHEN_NEEDED = (
     "rich",
     "matplotlib",
     "PIL",
+    "optuna",
+    "polars",
     "torch",
     "jax",
 )
