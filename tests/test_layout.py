@@ -23,6 +23,8 @@ LOADED_WHEN_NEEDED = (
     "matplotlib",
     "PIL",
     "sympy",
+    "optuna",
+    "polars",
     "torch",
     "jax",
 )

@@ -133,12 +133,13 @@ class Preprocessing:
     Example:
         >>> from pellucid.train.preprocess import Preprocessing
         >>> from pellucid.train.tables import Table
-        >>> table = Table("pets", {"age": ["1", "3", "?"], "kind": ["cat", "dog", "cat"]})
+        >>> kinds = ["cat", "dog", "cat", "dog"]
+        >>> table = Table("pets", {"age": ["1", "3", "?", "2"], "kind": kinds})
         >>> learned = Preprocessing.learn(table)
         >>> learned.inputs
         ('age', 'age missing', 'kind = cat', 'kind = dog', 'kind = (other)')
-        >>> learned.apply(Table("new", {"kind": ["owl", "dog"], "age": ["NA", "1"]})).tolist()
-        [[0.0, 1.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 0.0, 1.0, 0.0]]
+        >>> learned.apply(Table("new", {"kind": ["owl", "dog"], "age": ["NA", "2"]})).tolist()
+        [[0.0, 1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.0]]
     """
 
     columns: tuple[Numbers | Categories, ...]

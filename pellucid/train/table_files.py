@@ -107,23 +107,8 @@ def _read_sqlite(path: str, table: str | None) -> Table:
     try:
         address = f"{Path(path).resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as base:
-            known = [
-                name
-                for (name,) in base.execute(
-                    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
-                    "AND name NOT LIKE 'sqlite_%' ORDER BY name"
-                )
-            ]
-            if table is None and len(known) == 1:
-                table = known[0]
-            if table not in known:
-                wanted = "says none" if table is None else f"has no table {table!r}"
-                raise DataError(
-                    f"{path} {wanted}: name one of {', '.join(known) or 'none'} with --table"
-                    if table is not None or known
-                    else f"{path} holds no table"
-                )
-            quoted = str(table).replace('"', '""')
+            table = _chosen(base, path, table)
+            quoted = table.replace('"', '""')
             cursor = base.execute(f'SELECT * FROM "{quoted}"')
             names = [entry[0] for entry in cursor.description]
             rows = cursor.fetchall()
@@ -135,3 +120,19 @@ def _read_sqlite(path: str, table: str | None) -> Table:
             raise DataError(f"column {name!r} of {path} holds bytes, expected numbers or texts")
         columns[name] = _texts(values) if rows else []
     return Table(f"{path}::{table}", columns)
+
+
+def _chosen(base: sqlite3.Connection, path: str, table: str | None) -> str:
+    """The table that is meant: the only one, or the one named."""
+    rows = base.execute(
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+        "AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    )
+    known = [name for (name,) in rows]
+    if not known:
+        raise DataError(f"{path} holds no table")
+    if table is None and len(known) > 1:
+        raise DataError(f"{path} holds several tables: name one of {', '.join(known)} with --table")
+    if table is not None and table not in known:
+        raise DataError(f"{path} has no table {table!r}; it has {', '.join(known)}")
+    return table or known[0]

@@ -351,3 +351,21 @@ def test_words_are_no_quantities(run, flowers):
         "train", flowers, "--target", "note", "--drop", "kind", "--task", "regression", code=1
     )
     assert "target column 'note', data row 1" in out
+
+
+def test_the_shell_completes_commands():
+    environment = {
+        **os.environ,
+        "_PELLUCID_COMPLETE": "bash_complete",
+        "COMP_WORDS": "pellucid tr",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from pellucid.cli import main; main(prog_name='pellucid')"],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "plain,train"
+
+
+def test_every_command_writes_json():
+    assert all("as_json" in {p.name for p in c.params} for c in main.commands.values())

@@ -17,6 +17,7 @@ import pytest
 
 from pellucid import compiler, nn, train
 from pellucid.train import space as spaces
+from pellucid.train.datasets import load_digits
 from pellucid.train.search import LAG, Search, _limits, _past
 from pellucid.train.space import DEFAULTS, Range, network_of, silence, space_of
 from pellucid.train.trials import COMPLETE, DIVERGED, PRUNED, Task, Trial, run_trial
@@ -323,3 +324,13 @@ def _alive(pid):
         return status.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.slow
+def test_fifty_configurations_of_digits_are_equal_with_one_and_two_workers():
+    pytest.importorskip("optuna")
+    digits = load_digits()
+    alone = train.search(digits.X, digits.y, trials=50, epochs=10)
+    together = train.search(digits.X, digits.y, trials=50, epochs=10, n_jobs=2)
+    assert together.trials == alone.trials
+    assert alone.best.score > 0.96

@@ -35,19 +35,23 @@ def test_a_table_of_a_database(base):
 
 
 def test_what_a_database_lacks_is_named(base, tmp_path):
-    with pytest.raises(DataError, match="has no table 'sales': name one of my \"orders"):
+    with pytest.raises(DataError, match="has no table 'sales'; it has my \"orders"):
         read_table(f"{base}::sales")
     with closing(sqlite3.connect(base)) as made:
         made.execute("CREATE TABLE empty (a)")
         made.execute("CREATE TABLE pictures (a)")
         made.execute("INSERT INTO pictures VALUES (x'00ff')")
         made.commit()
-    with pytest.raises(DataError, match='says none: name one of empty, my "orders, pictures'):
+    with pytest.raises(DataError, match='several tables: name one of empty, my "orders, pictures'):
         read_table(str(base))
     with pytest.raises(DataError, match="empty has no rows"):
         read_table(f"{base}::empty")
     with pytest.raises(DataError, match="column 'a' of .* holds bytes"):
         read_table(f"{base}::pictures")
+    with closing(sqlite3.connect(tmp_path / "bare.db")) as made:
+        made.execute("PRAGMA user_version = 1")
+    with pytest.raises(DataError, match="holds no table"):
+        read_table(str(tmp_path / "bare.db"))
     (tmp_path / "not.db").write_text("a,b\n1,2\n" * 100)
     with pytest.raises(DataError, match="not a readable database"):
         read_table(str(tmp_path / "not.db"))
