@@ -62,6 +62,18 @@ def test_each_learns_a_few_examples_by_heart(name):
     assert run.history.last("loss") < 0.6 * run.history.row(0)["loss"]
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_a_row_alone_gets_the_same_bits(name):
+    make, shape = SMALL[name]
+    pe.random.set_seed(0)
+    model = make()
+    X = np.random.default_rng(0).standard_normal((11, *shape)).astype(np.float32)
+    whole = model.predict(X)
+    for i in range(len(X)):
+        np.testing.assert_array_equal(model.predict(X[i : i + 1])[0], whole[i])
+    np.testing.assert_allclose(whole, model(X).numpy(), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["lenet5", "convnet", "vgg", "resnet20"])
 def test_all_classes_are_about_equally_likely_at_first(name):
     make, shape, _, _ = MODELS[name]
