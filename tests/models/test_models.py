@@ -43,7 +43,7 @@ SMALL = {
     "convnet": (lambda: models.convnet(size=8), (8, 8, 3)),
     "vgg": (lambda: models.vgg(((8,), (16, 16)), size=8, dense=16), (8, 8, 3)),
     "resnet": (lambda: models.resnet(8), (8, 8, 3)),
-    "series_resnet": (lambda: models.series_resnet(10, widths=(8, 16, 16)), (20, 1)),
+    "series_resnet": (lambda: models.series_resnet(10, widths=(16, 16)), (32, 1)),
     "autoencoder": (lambda: models.autoencoder(16, size=8), (8, 8, 1)),
     "denoiser": (lambda: models.denoiser(features=8, depth=3), (8, 8, 1)),
 }
