@@ -82,7 +82,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LATER = {
+_LATER: dict[str, tuple[str, str | None]] = {
     "models": ("pellucid.models", None),
     "nn": ("pellucid.nn", None),
     "optim": ("pellucid.optim", None),
@@ -94,21 +94,25 @@ _LATER = {
     "evaluate": ("pellucid.train", "evaluate"),
     "fit": ("pellucid.train", "fit"),
     "search": ("pellucid.train", "search"),
-    "avg_pool": ("pellucid.nn", "avg_pool"),
-    "channels_first": ("pellucid.nn", "channels_first"),
-    "channels_last": ("pellucid.nn", "channels_last"),
-    "conv": ("pellucid.nn", "conv"),
-    "conv_transpose": ("pellucid.nn", "conv_transpose"),
-    "convolve": ("pellucid.nn", "convolve"),
-    "correlate": ("pellucid.nn", "correlate"),
-    "max_pool": ("pellucid.nn", "max_pool"),
-    "sum_pool": ("pellucid.nn", "sum_pool"),
     "load": ("pellucid.io", "load"),
     "save": ("pellucid.io", "save"),
     "symbolic": ("pellucid.autodiff", "symbolic"),
     "three_ways": ("pellucid.autodiff", "three_ways"),
 }
-
+_LATER |= {
+    name: ("pellucid.nn", name)
+    for name in (
+        "avg_pool",
+        "channels_first",
+        "channels_last",
+        "conv",
+        "conv_transpose",
+        "convolve",
+        "correlate",
+        "max_pool",
+        "sum_pool",
+    )
+}
 
 late.HOMES["Module.predict"] = ("pellucid.train.predict", "predict")
 late.HOMES["Checkpoint.forward"] = ("pellucid.autodiff", "checkpoint")

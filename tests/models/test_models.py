@@ -43,7 +43,7 @@ SMALL = {
     "convnet": (lambda: models.convnet(size=8), (8, 8, 3)),
     "vgg": (lambda: models.vgg(((8,), (16, 16)), size=8, dense=16), (8, 8, 3)),
     "resnet": (lambda: models.resnet(8), (8, 8, 3)),
-    "series_resnet": (lambda: models.series_resnet(10, widths=(8, 16, 16)), (20, 1)),
+    "series_resnet": (lambda: models.series_resnet(10, widths=(16, 16)), (32, 1)),
     "autoencoder": (lambda: models.autoencoder(16, size=8), (8, 8, 1)),
     "denoiser": (lambda: models.denoiser(features=8, depth=3), (8, 8, 1)),
 }
@@ -60,6 +60,18 @@ def test_each_learns_a_few_examples_by_heart(name):
         y, loss = X * 0.5, "mean_squared_error"
     run = pe.fit(make(), X, y, loss=loss, optimizer=optim.adam(0.005), epochs=25, batch_size=8)
     assert run.history.last("loss") < 0.6 * run.history.row(0)["loss"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_row_alone_gets_the_same_bits(name):
+    make, shape = SMALL[name]
+    pe.random.set_seed(0)
+    model = make()
+    X = np.random.default_rng(0).standard_normal((11, *shape)).astype(np.float32)
+    whole = model.predict(X)
+    for i in range(len(X)):
+        np.testing.assert_array_equal(model.predict(X[i : i + 1])[0], whole[i])
+    np.testing.assert_allclose(whole, model(X).numpy(), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["lenet5", "convnet", "vgg", "resnet20"])
