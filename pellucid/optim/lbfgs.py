@@ -107,7 +107,7 @@ class LBFGS:
         strong = _is_lower(trial, best, memory) & (absolute(slope) <= -WOLFE * descent)
         noise = NOISE * float(np.finfo(slope.dtype).eps) * absolute(best.value)
         alike = (
-            (trial.value <= best.value + noise)
+            (absolute(trial.value - best.value) <= noise)
             & (slope >= WOLFE * descent)
             & (slope <= (2.0 * ARMIJO - 1.0) * descent)
         )

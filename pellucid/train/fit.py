@@ -63,7 +63,9 @@ def fit(
             0 and 1 for "binary_cross_entropy_with_logits", values for
             "mean_squared_error".
         loss: a loss, its name, or a function of prediction and target.
-        optimizer: an optimizer or its name; Adam with learning rate 0.001 by default.
+        optimizer: an optimizer or its name; Adam with learning rate 0.001 by default. One
+            that compares losses (`lbfgs`, `backtracking`) needs all rows in each batch, keeps
+            them in order, and ends the run where it finds nothing better.
         epochs: how often the data are gone through.
         batch_size: rows per step; more than there are means all of them.
         validation: rows to measure on after each epoch: a fraction of the data to
@@ -94,7 +96,8 @@ def fit(
         what it cost. Ctrl-C ends it early, with what was learned.
 
     Raises:
-        ValueError: data or options do not fit; says which, and where.
+        ValueError: data or options do not fit, or the loss is random where the optimizer
+            compares losses; says which, and where.
         TrainingDiverged: the loss became NaN or infinite; names step and layer.
 
     Example:
@@ -131,7 +134,8 @@ def fit(
     shuffle = shuffle and not rule.full_batch  # which would see the same rows, rounded otherwise
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
     run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)
-    one_epoch = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)
+    looked_at = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)
+    one_epoch = looked_at or rule.full_batch  # which may end after any step
     used = UsedWeights(state)
     figures = EpochFigures(loop, measures, evaluations, rate, used)
     guard, pace = Guard(loop, state), Pace()
@@ -149,7 +153,7 @@ def fit(
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
                 if len(rows):
-                    if one_epoch:
+                    if looked_at:
                         used.put()
                     run.history.extend(rows)
                 run.steps, run.seconds = loop.done, meter.seconds

@@ -56,6 +56,18 @@ def test_too_small_and_too_large_a_learning_rate():
     assert line(4.0) > 100 * line(0.0)
 
 
+@pytest.mark.parametrize("first", [1e-4, 1.0, 1e4])
+def test_backtracking_finds_the_length_of_its_steps(first):
+    model = nn.Linear(6, 1, weight_init="zeros")
+    rule = optim.backtracking(first)
+    run = pe.fit(
+        model, X, X[:, 0], loss="squared_error", optimizer=rule, epochs=200, batch_size=128
+    )
+    losses = np.array(run.history["loss"])
+    assert losses[-1] < 1e-6
+    assert (np.diff(losses) <= 0).all()
+
+
 def test_zero_and_constant_weights_stay_symmetric():
     zeros = net("zeros")
     final_loss(zeros, optimizer=optim.sgd(0.5), batch_size=128)

@@ -38,13 +38,6 @@ def minimized(f, start, rule, steps, dtype=np.float64, **options):
     return model.w.numpy().astype(np.float64), run
 
 
-def evaluations(losses: Any) -> int:
-    """How many steps it took until nothing changed any more."""
-    losses = np.asarray(losses)
-    changing = np.flatnonzero(losses != losses[-1])
-    return int(changing[-1]) + 2 if len(changing) else 1
-
-
 def rosenbrock(w):
     return ((1 - w[:-1]) ** 2 + 100 * (w[1:] - w[:-1] * w[:-1]) ** 2).sum()
 

@@ -71,7 +71,7 @@ def line(f, x, f0, p, d0, tries=20):
         d = g @ p
         lower = fa <= f0 + 1e-4 * a * d0
         good = lower and abs(d) <= -0.9 * d0
-        good = good or (fa <= f0 + noise and 0.9 * d0 <= d <= (2e-4 - 1) * d0)
+        good = good or (abs(fa - f0) <= noise and 0.9 * d0 <= d <= (2e-4 - 1) * d0)
         good = good or (attempt == tries and fa < f0)
         good = good and math.isfinite(fa) and np.isfinite(g).all()
         yield trial, fa, g, good
