@@ -62,7 +62,7 @@ class Contraction:
         if self.looped:
             size = t.rows * t.vectors * LANES
             self.w.line(f"%tile = alloca [{size} x {element(self.dtype)}], align 64")
-        if total == 1:
+        if total == 1 and not self.shared:
             self._tile(
                 [0] * len(self.batch),
                 0,

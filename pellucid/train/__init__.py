@@ -5,6 +5,7 @@
 """
 
 from .callbacks import Callback, EarlyStopping
+from .checkpoint import Checkpoint, CheckpointError
 from .diverged import TrainingDiverged
 from .evaluate import evaluate
 from .fit import fit
@@ -15,6 +16,8 @@ from .run import History, Run
 __all__ = [
     "METRICS",
     "Callback",
+    "Checkpoint",
+    "CheckpointError",
     "EarlyStopping",
     "History",
     "Run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -16,14 +17,18 @@ from pellucid.core.random import seed_words
 
 from . import checks
 from .callbacks import Callback, EarlyStopping, as_callback, early_stopping_from
+from .checkpoint import Checkpoint, as_checkpoint
 from .diverged import Guard, TrainingDiverged
 from .evaluate import Evaluation, prepared
+from .fingerprint import fingerprint
 from .interrupt import Interrupt
+from .keeper import Keeper
 from .loop import Loop, Pace
 from .metrics import metrics_for
 from .predict import output_shape
 from .run import DIVERGED, INTERRUPTED, Run
 from .shuffle import split_rows
+from .snapshot import Parts
 from .step import TrainingState, trace_step
 
 
@@ -44,6 +49,8 @@ def fit(
     seed: int = 0,
     sample_weight: Any = None,
     class_weight: Any = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: bool = False,
     verbose: bool | None = None,
 ) -> Run:
     """Train a model, in place.
@@ -75,6 +82,11 @@ def fit(
         seed: of the orders, of the rows held out, and of the layers' random numbers.
         sample_weight: weight of each row in the loss (rows,).
         class_weight: weight of each class in the loss: a mapping or a sequence.
+        checkpoint: a file in which the run is kept while it goes on, every 30 seconds;
+            `Checkpoint` says otherwise.
+        resume: go on from the checkpoint, where there is one. The run ends with the bits
+            of one that was never interrupted; it needs the same arguments and data, but
+            for more epochs. Epochs and seconds are counted on.
         verbose: whether to show progress; by default on a terminal only.
 
     Returns:
@@ -84,6 +96,7 @@ def fit(
     Raises:
         ValueError: data or options do not fit; says which, and where.
         TrainingDiverged: the loss became NaN or infinite; names step and layer.
+        CheckpointError: the checkpoint cannot be written or read, or is of another run.
 
     Example:
         >>> import numpy as np
@@ -112,22 +125,33 @@ def fit(
     watchers += [c for c in (early_stopping_from(early_stopping), _progress(verbose)) if c]
 
     state = TrainingState(model, rule, seed)
-    trace = partial(trace_step, state, _weighted(chosen, class_weight, model, data), measures, data)
+    weighted = _weighted(chosen, class_weight, model, data)
+    trace = partial(trace_step, state, weighted, measures, data)
     loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
     names = ["loss", *measures]
     columns = ["epoch", *names, *(f"val_{name}" for name in names if evaluation)]
     run = Run(model, columns, epochs, loop.steps_per_epoch)
     one_epoch = evaluation is not None or any(w.looks_at_epochs for w in watchers)
-    figures, guard, pace = EpochFigures(loop), Guard(loop, state), Pace()
+    figures, pace = EpochFigures(loop), Pace()
+    given = {
+        "model": model, "loss": weighted, "optimizer": rule, "batch_size": loop.batch,
+        "shuffle": shuffle, "seed": seed, "figures": columns,
+    }  # fmt: skip
+    keeper = Keeper(as_checkpoint(checkpoint), Parts(run, loop, state, figures, watchers))
+    keeper.begin(lambda: fingerprint(given, {"": data, "validation": held_out}, watchers), resume)
+    started -= run.seconds
+    guard = Guard(loop, state)
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
     try:
         for watcher in watchers:
             watcher.train_begin(run)
             ending.callback(watcher.train_end, run)
+        keeper.callbacks_began()
         with Interrupt() as interrupt:
             while run.stopped is None:
-                steps = loop.slice_length(pace.steps, one_epoch=one_epoch)
+                keeper.save_if_due()
+                steps = loop.slice_length(keeper.at_most(pace.steps), one_epoch=one_epoch)
                 records = pace.timed(loop.advance, steps)
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
@@ -141,8 +165,9 @@ def fit(
                 if interrupt.received:
                     run.stop(INTERRUPTED)
                 if loop.done == loop.total:
-                    run.stop(f"all {epochs} epochs")
+                    run.stop(run.all_epochs)
         guard.finish()
+        keeper.save()
     except KeyboardInterrupt:
         run.stop(INTERRUPTED)
     except TrainingDiverged as error:
@@ -160,14 +185,19 @@ class EpochFigures:
 
     Args:
         loop: whose records they are.
+
+    Attributes:
+        sums: of the columns, over the steps of the epoch under way; 0.0 between two.
     """
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
-        self._sums: Any = 0.0
+        self.sums: Any = 0.0
 
     def of_epochs_ended(self, records: np.ndarray) -> np.ndarray:
         """One row for each epoch that the latest steps have brought to its end.
+
+        Steps are added up one after the other, however they are cut into calls.
 
         Args:
             records: of the latest steps: part of one epoch, or whole ones.
@@ -178,11 +208,12 @@ class EpochFigures:
         per_epoch = min(self.loop.steps_per_epoch, len(records))
         exact = records.astype(np.float64)
         exact[:, 0] *= exact[:, 1]
-        sums = exact.reshape(-1, per_epoch, exact.shape[1]).sum(axis=1) + self._sums
+        exact[0] += self.sums
+        sums = exact.reshape(-1, per_epoch, exact.shape[1]).sum(axis=1)  # in ascending order
         if self.loop.done % self.loop.steps_per_epoch:
-            self._sums = sums
+            self.sums = sums[0].copy()
             return np.empty((0, exact.shape[1]))
-        self._sums = 0.0
+        self.sums = 0.0
         last = self.loop.done // self.loop.steps_per_epoch
         epochs = np.arange(last - len(sums) + 1, last + 1)
         return np.column_stack([epochs, sums[:, 0] / sums[:, 1], sums[:, 2:] / self.loop.rows])

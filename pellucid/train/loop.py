@@ -71,6 +71,11 @@ class Loop:
         columns = self.step(self.batch).computation.outputs[0]
         self._records = np.zeros((_MOST_STEPS, *columns.shape), columns.dtype)
 
+    @property
+    def record_shape(self) -> tuple[int, ...]:
+        """Of what a step records."""
+        return self._records.shape[1:]
+
     def step(self, batch: int) -> Step:
         """The traced step on so many rows."""
         if batch not in self._steps:

@@ -131,6 +131,11 @@ class Run:
         self.seconds = 0.0
         self.stopped: str | None = None
 
+    @property
+    def all_epochs(self) -> str:
+        """Why a run stops that has taken all its steps."""
+        return f"all {self.epochs} epochs"
+
     def stop(self, reason: str) -> None:
         """End the run after the present slice; the first reason given stays."""
         if self.stopped is None:
