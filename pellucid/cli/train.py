@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,9 +13,10 @@ import numpy as np
 import pellucid as pe
 from pellucid import compiler, io, nn, optim
 from pellucid.core.random import seed_words
-from pellucid.train import Callback, EarlyStopping, Run, fit
+from pellucid.train import Callback, Checkpoint, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
 from pellucid.train.shuffle import split_rows
+from pellucid.train.tables import DataError
 
 from .data import Rows, Source, check_output, data_options, read, source_of
 from .errors import plainly
@@ -109,6 +111,13 @@ class EpochTable(Callback):
 @click.option(
     "--patience", type=click.IntRange(1), help="Stop after so many epochs without improvement."
 )
+@click.option("--checkpoint", metavar="FILE", help="Keep the run in this file while it goes on.")
+@click.option(
+    "--every",
+    metavar="TEXT",
+    help='How often: "30 seconds" (the default), "500 steps", "epoch", "5 epochs".',
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint, if there is one.")
 @click.option("--threads", type=click.IntRange(1), help="By default one for each processor.")
 @click.option(
     "--output", "-o", default="model.safetensors", show_default=True, help="Where the model goes."
@@ -125,6 +134,9 @@ def train(
     test_labels: str | None,
     test_fraction: float,
     task: str | None,
+    checkpoint: str | None,
+    every: str | None,
+    resume: bool,
     threads: int | None,
     output: str,
     as_json: bool,
@@ -142,16 +154,21 @@ def train(
         raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
     if images is not None and labels is None:
         raise click.UsageError("--images needs --labels to learn from")
+    if checkpoint is None and (resume or every is not None):
+        raise click.UsageError("--every and --resume need --checkpoint FILE")
     with plainly():
-        check_output(output, data, images, labels, test, test_images, test_labels)
+        inputs = data, images, labels, test, test_images, test_labels
+        check_output(output, *inputs)
+        keeps = None if checkpoint is None else _checkpoint(checkpoint, every, output, *inputs)
         if threads is not None:
             compiler.set_threads(threads)
-        every = read(source)
-        rows, test_rows = _split(every, held_out, test_fraction, options["seed"])
-        recipe = Recipe.learn(rows, task, target, every)
+        everything = read(source)
+        rows, test_rows = _split(everything, held_out, test_fraction, options["seed"])
+        recipe = Recipe.learn(rows, task, target, everything)
         if test_rows is not None:  # what is wrong with them is told before the work
             recipe.inputs(test_rows), recipe.targets(test_rows)
-        model, run = _learn(rows, recipe, show=not as_json, **options)
+        kept = {"checkpoint": keeps, "resume": resume}
+        model, run = _learn(rows, recipe, kept, show=not as_json, **options)
         figures = None if test_rows is None else score(model, recipe, test_rows)
         io.save(model, output, recipe.to_extra())
     result = {
@@ -173,7 +190,18 @@ def train(
     click.echo(f"wrote {output}")
 
 
-def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[nn.Module, Run]:
+def _checkpoint(path: str, every: str | None, output: str, *inputs: str | None) -> Checkpoint:
+    """The checkpoint that the options name."""
+    found = Checkpoint(path) if every is None else Checkpoint(path, every)
+    check_output(path, *inputs)
+    if found.latest == Checkpoint(output).latest:
+        raise DataError(f"the checkpoint and the model need files of their own, both are {path}")
+    return found
+
+
+def _learn(
+    rows: Rows, recipe: Recipe, kept: Mapping[str, Any], *, show: bool, **options: Any
+) -> tuple[nn.Module, Run]:
     """A model trained on rows."""
     pe.random.set_seed(options["seed"])
     model = network(
@@ -193,6 +221,7 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         callbacks=[EpochTable()] if show else [],
         seed=options["seed"],
         verbose=False,
+        **kept,
     )
     return model, run
 
