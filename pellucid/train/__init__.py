@@ -4,6 +4,7 @@
 `predict` is installed on modules from here. Nothing here draws or stores files.
 """
 
+from .batches import Batches
 from .callbacks import Callback, EarlyStopping
 from .checkpoint import Checkpoint, CheckpointError
 from .diverged import TrainingDiverged
@@ -15,6 +16,7 @@ from .run import History, Run
 
 __all__ = [
     "METRICS",
+    "Batches",
     "Callback",
     "Checkpoint",
     "CheckpointError",

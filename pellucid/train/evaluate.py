@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,17 @@ import numpy as np
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
 from pellucid.core.program import Computation
-from pellucid.core.tensor import Tensor, divide
+from pellucid.core.tensor import Tensor, cast, divide
 
 from . import checks
+from .mapped import Selected, at_once, blocks, is_mapped, is_used_in_place
 from .metrics import Function, metrics_for
 from .predict import output_shape
 from .programs import program
 from .step import learned_dtype, record_of
 
 _FEWEST, _MOST = 64, 256
+_MOST_BLOCKS = 1 << 30
 
 
 class Evaluation:
@@ -28,7 +31,8 @@ class Evaluation:
         model: the model.
         loss: a loss.
         metrics: functions by name.
-        data: X, y, and weights of the rows if there are any; as `prepared` gives them.
+        data: X, y, and weights of the rows if there are any; as `prepared` gives them, or
+            `Selected` rows of such.
     """
 
     def __init__(
@@ -46,19 +50,29 @@ class Evaluation:
         for size, count, first in ((block, full, 0), (rest, 1 if rest else 0, full * block)):
             if count:
                 found = program(_trace(model, loss, metrics, data, size))
-                inputs = [
-                    a[first : first + size * count].reshape(count, size, *a.shape[1:]) for a in data
-                ]
                 node = found.computation.outputs[0]
-                self._parts.append((found, inputs, np.empty((count, *node.shape), node.dtype)))
+                records = np.empty((count, *node.shape), node.dtype)
+                self._parts.append((found, first, size, records))
         self._rows = rows
+        self._data = data
+        self._at_once = _MOST_BLOCKS  # in one call
+        if any(isinstance(array, Selected) for array in data):
+            row_bytes = sum(math.prod(a.shape[1:]) * a.dtype.itemsize for a in data)
+            self._at_once = at_once(row_bytes * block)
 
     def __call__(self) -> list[float]:
         """The loss and each metric, means over all rows, in the order of `names`."""
         weighted = weight = 0.0
         sums = np.zeros(len(self.names) - 1)
-        for found, inputs, records in self._parts:
-            found.run(inputs, [records], len(records))
+        for found, first, size, records in self._parts:
+            for start in range(0, len(records), self._at_once):
+                part = records[start : start + self._at_once]
+                row, count = first + start * size, len(part)
+                inputs = [
+                    a[row : row + count * size].reshape(count, size, *a.shape[1:])
+                    for a in self._data
+                ]
+                found.run(inputs, [part], count)
             exact = records.astype(np.float64)
             weighted += float(exact[:, 0] @ exact[:, 1])
             weight += float(exact[:, 1].sum())
@@ -82,7 +96,7 @@ def _trace(
 ) -> Computation:
     with tracing(), nn.training_mode(False):
         fields = [Tensor(placeholder((rows, *a.shape[1:]), a.dtype)) for a in data]
-        prediction = model(fields[0])
+        prediction = model(cast(fields[0], learned_dtype(model)))
         total, weight = loss.total_and_weight(prediction, *fields[1:])
         value = total if weight is None else divide(total, weight)
         record = record_of(value, weight, prediction, fields[1], metrics)
@@ -103,7 +117,8 @@ def prepared(
         names: what to call the two in messages.
 
     Returns:
-        X of the model's dtype, and y as the loss takes it, both C-contiguous.
+        X of the model's dtype (a memory map in its own), and y as the loss takes it, both
+        C-contiguous.
     """
     dtype = learned_dtype(model)
     X = checks.inputs(X, dtype, names[0])
@@ -111,9 +126,36 @@ def prepared(
     checks.same_length(X, targets, *names)
     checks.finite(targets, names[1])
     with np.errstate(over="ignore"):
-        y = np.ascontiguousarray(loss.check(targets, output_shape(model, X), dtype))
-    checks.finite(y, names[1], targets.reshape(y.shape) if targets.size == y.size else None)
-    return [X, y]
+        return [X, _checked_targets(loss, targets, output_shape(model, X), dtype, names[1])]
+
+
+_CAST_IN_STEPS = ("values", "counts", "probabilities")
+"""Kinds of targets that a step converts by itself."""
+
+
+def _checked_targets(
+    loss: nn.Loss, targets: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, name: str
+) -> np.ndarray:
+    """Targets as the loss takes them; those in a file are looked at block by block."""
+    kind = loss.target.name
+    # which of two signs is meant, all rows say together
+    in_blocks = is_mapped(targets) and kind != "signs"
+    stays = in_blocks and kind in _CAST_IN_STEPS and is_used_in_place(targets)
+    found: Any = None
+    for first, block in blocks(targets) if in_blocks else [(0, targets)]:
+        with checks.counted_from(first):
+            part = np.ascontiguousarray(loss.check(block, shape, dtype))
+        checks.finite(
+            part, name, block.reshape(part.shape) if block.size == part.size else None, first
+        )
+        if not in_blocks:
+            return part
+        if found is None:
+            form = len(targets), *part.shape[1:]
+            found = targets.reshape(form) if stays else np.empty(form, part.dtype)
+        if not stays:
+            found[first : first + len(part)] = part
+    return found
 
 
 def evaluate(
@@ -153,6 +195,6 @@ def evaluate(
     chosen = nn.as_loss(loss)
     data = prepared(model, chosen, X, y)
     if sample_weight is not None:
-        data.append(checks.weights(sample_weight, len(data[0]), data[0].dtype))
+        data.append(checks.weights(sample_weight, len(data[0]), learned_dtype(model)))
     evaluation = Evaluation(model, chosen, metrics_for(chosen, metrics), data)
     return dict(zip(evaluation.names, evaluation(), strict=True))

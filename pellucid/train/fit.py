@@ -16,6 +16,7 @@ from pellucid import nn, optim
 from pellucid.core.random import seed_words
 
 from . import checks
+from .batches import feed_of, first_of, seen_of
 from .callbacks import Callback, EarlyStopping, as_callback, early_stopping_from
 from .checkpoint import Checkpoint, as_checkpoint
 from .diverged import Guard, TrainingDiverged
@@ -24,18 +25,19 @@ from .fingerprint import fingerprint
 from .interrupt import Interrupt
 from .keeper import Keeper
 from .loop import Loop, Pace
+from .mapped import selected
 from .metrics import metrics_for
 from .predict import output_shape
 from .run import DIVERGED, INTERRUPTED, Run
 from .shuffle import split_rows
 from .snapshot import Parts
-from .step import TrainingState, trace_step
+from .step import TrainingState, learned_dtype, trace_step
 
 
 def fit(
     model: nn.Module,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     loss: Any = "cross_entropy",
     optimizer: Any = None,
@@ -45,7 +47,7 @@ def fit(
     metrics: Any = None,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Iterable[Any] = (),
-    shuffle: bool = True,
+    shuffle: bool | str = True,
     seed: int = 0,
     sample_weight: Any = None,
     class_weight: Any = None,
@@ -62,7 +64,8 @@ def fit(
 
     Args:
         model: what learns.
-        X: inputs (rows, ...); numbers, converted to the model's dtype.
+        X: inputs (rows, ...); numbers, converted to the model's dtype. A memory map is used
+            where it lies. Or `Batches`, which come with their targets.
         y: targets (rows, ...): class numbers or one-hot rows for "cross_entropy",
             0 and 1 for "binary_cross_entropy_with_logits", values for
             "mean_squared_error".
@@ -78,7 +81,10 @@ def fit(
         early_stopping: how many epochs to wait for a better validation loss (or loss,
             without validation), or an `EarlyStopping`.
         callbacks: `Callback`s, or functions of the run that are called after each epoch.
-        shuffle: whether each epoch visits the rows in an order of its own.
+        shuffle: whether each epoch visits the rows in an order of its own. "blocks" is for
+            files larger than memory: blocks of neighbouring rows, about 256 KiB each, are
+            visited in an order of their own, and rows are shuffled within windows of
+            about 32 MiB of such blocks.
         seed: of the orders, of the rows held out, and of the layers' random numbers.
         sample_weight: weight of each row in the loss (rows,).
         class_weight: weight of each class in the loss: a mapping or a sequence.
@@ -117,6 +123,7 @@ def fit(
     chosen = nn.as_loss(loss)
     rule = optim.adam() if optimizer is None else optim.as_optimizer(optimizer)
     measures = metrics_for(chosen, metrics)
+    source, (X, y, sample_weight) = X, first_of(X, y, sample_weight, validation)
     data, held_out = _data(model, chosen, X, y, sample_weight, validation, seed)
     evaluation = Evaluation(model, chosen, measures, held_out) if held_out else None
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
@@ -126,23 +133,30 @@ def fit(
 
     state = TrainingState(model, rule, seed)
     weighted = _weighted(chosen, class_weight, model, data)
-    trace = partial(trace_step, state, weighted, measures, data)
-    loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
+    feed = feed_of(
+        source, data, model, chosen,
+        batch_size=batch_size, epochs=epochs, shuffle=shuffle, seed=seed,
+    )  # fmt: skip
+    trace = partial(trace_step, state, weighted, measures, feed.arrays)
+    loop = Loop(trace, feed, batch_size, epochs, bool(shuffle), seed)
     names = ["loss", *measures]
     columns = ["epoch", *names, *(f"val_{name}" for name in names if evaluation)]
     run = Run(model, columns, epochs, loop.steps_per_epoch)
     one_epoch = evaluation is not None or any(w.looks_at_epochs for w in watchers)
     figures, pace = EpochFigures(loop), Pace()
     given = {
-        "model": model, "loss": weighted, "optimizer": rule, "batch_size": loop.batch,
-        "shuffle": shuffle, "seed": seed, "figures": columns,
+        "model": model, "loss": weighted, "optimizer": rule, "rows": feed.rows,
+        "batch_size": feed.batch, "shuffle": shuffle, "window": feed.window, "seed": seed,
+        "figures": columns,
     }  # fmt: skip
     keeper = Keeper(as_checkpoint(checkpoint), Parts(run, loop, state, figures, watchers))
-    keeper.begin(lambda: fingerprint(given, {"": data, "validation": held_out}, watchers), resume)
+    sets = {"": seen_of(source, data), "validation": held_out}
+    keeper.begin(lambda: fingerprint(given, sets, watchers), resume)
     started -= run.seconds
     guard = Guard(loop, state)
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
+    ending.callback(feed.close)
     try:
         for watcher in watchers:
             watcher.train_begin(run)
@@ -231,7 +245,7 @@ def _data(
     """What to train on and what to measure on: X, y, and weights if there are any."""
     words = seed_words(seed)
     data = prepared(model, loss, X, y)
-    rows, dtype = len(data[0]), data[0].dtype
+    rows, dtype = len(data[0]), learned_dtype(model)
     if sample_weight is not None:
         data.append(checks.weights(sample_weight, rows, dtype))
     if validation is None:
@@ -248,7 +262,7 @@ def _data(
             f"{count} to measure on; both need at least one"
         )
     kept, held_out = split_rows(rows, count, words)
-    return [a[kept] for a in data], [a[held_out] for a in data]
+    return [selected(a, kept) for a in data], [selected(a, held_out) for a in data]
 
 
 def _weighted(

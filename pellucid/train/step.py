@@ -136,7 +136,7 @@ def trace_step(
         state: what the step changes.
         loss: what is made small.
         metrics: what is reported besides, by name.
-        data: X, y, and the sample weights if there are any.
+        data: X, y, and the sample weights if there are any; X of any dtype.
         batch: rows per step.
     """
     fields = [
@@ -153,6 +153,7 @@ def trace_step(
         nn.watch_calls() as calls,
     ):
         rows = [apply("gather", field, index) for field in fields]
+        rows[0] = cast(rows[0], learned_dtype(state.model))
         prediction = state.model(rows[0])
         total, weight = loss.total_and_weight(prediction, *rows[1:])
         value = total if weight is None else divide(total, weight)

@@ -79,7 +79,7 @@ def test_an_order_that_is_not_shuffled_is_the_datas():
 
 def test_buffers_stay_small():
     loop = loop_over(4, 4, epochs=10**7)
-    assert loop._order.nbytes <= 1 << 20
+    assert loop.feed.order.nbytes <= 1 << 20
     assert loop._records.nbytes <= 1 << 20
 
 
