@@ -11,6 +11,7 @@ from .diverged import TrainingDiverged
 from .evaluate import evaluate
 from .fit import fit
 from .metrics import METRICS
+from .parquet import parquet_batches
 from .predict import predict
 from .run import History, Run
 
@@ -26,5 +27,6 @@ __all__ = [
     "TrainingDiverged",
     "evaluate",
     "fit",
+    "parquet_batches",
     "predict",
 ]
