@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.files.quoting import quoted
 from pellucid.io import ModelFileError
 from pellucid.train import checks, tables
 from pellucid.train.tables import DataError, Scaling
@@ -197,7 +198,7 @@ def _check_scaling(scaling: Scaling, features: tuple[str, ...], name: str) -> No
     finite = np.isfinite(scaling.mean) & np.isfinite(scaling.std)
     if not finite.all():
         raise DataError(
-            f"column {features[int(np.argmin(finite))]!r} of {name} has numbers too large to "
+            f"column {quoted(features[int(np.argmin(finite))])} of {name} has numbers too large to "
             "scale; divide them first"
         )
 

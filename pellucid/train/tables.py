@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.files.quoting import listed, quoted
+
 
 class DataError(ValueError):
     """A data file is missing, damaged, or holds what cannot be learned from."""
@@ -125,11 +127,11 @@ def _open(file: Any, path: Any) -> tuple[list[str], Iterator[tuple[int, list[str
     if all(_number(name) is not None for name in header):
         raise DataError(
             f"the first line of {path} must name the columns, it holds only numbers "
-            f"({', '.join(header[:3])}, ...)"
+            f"({listed(header, 3)})"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{path} has several columns of the name {twice[0]!r}")
+        raise DataError(f"{path} has several columns of the name {quoted(twice[0])}")
     return header, ((reader.line_num, row) for row in reader if row)
 
 
@@ -144,7 +146,7 @@ def _read(
     def place(name: str, what: str) -> int:
         if name not in header:
             raise DataError(
-                f"{path} has no {what} column {name!r}; its columns are {', '.join(header)}"
+                f"{path} has no {what} column {quoted(name)}; its columns are {listed(header)}"
             )
         return header.index(name)
 
@@ -155,7 +157,7 @@ def _read(
     else:
         chosen = [place(name, "feature") for name in features]
     if not chosen:
-        raise DataError(f"{path} has no feature column besides {target!r}")
+        raise DataError(f"{path} has no feature column besides {quoted(target)}")
 
     values, texts = array("d"), []
     for line, row in rows:
@@ -172,7 +174,7 @@ def _read(
             texts.append(row[aim].strip())
             if not texts[-1]:
                 raise DataError(
-                    f"line {line} of {path} has nothing in its target column {target!r}"
+                    f"line {line} of {path} has nothing in its target column {quoted(target)}"
                 )
     if not values:
         raise DataError(f"{path} has no rows below its header")
@@ -195,7 +197,7 @@ def _not_a_number(
     at = next(i for i in chosen if _number(row[i]) is None)
     shown = repr(row[at][:40]) if row[at].strip() else "nothing"
     return DataError(
-        f"column {header[at]!r}, line {line} of {path}: expected a number, received {shown}; "
+        f"column {quoted(header[at])}, line {line} of {path}: expected a number, received {shown}; "
         "fill it in, code it as numbers or drop the column"
     )
 
@@ -205,7 +207,7 @@ def _check_finite(X: np.ndarray, names: tuple[str, ...], path: Any) -> None:
     if len(wrong):
         row, column = wrong[0]
         raise DataError(
-            f"column {names[column]!r}, data row {row + 1} of {path}: expected a finite number, "
+            f"column {quoted(names[column])}, data row {row + 1} of {path}: expected a finite number, "
             f"received {X[row, column]}; fill it in or drop the column"
         )
 
@@ -252,7 +254,7 @@ def numbers_of(texts: Sequence[str], column: str, path: Any) -> np.ndarray:
     for row, number in enumerate(found):
         if number is None or not math.isfinite(number):
             raise DataError(
-                f"target column {column!r}, data row {row + 1} of {path}: expected a finite "
+                f"target column {quoted(column)}, data row {row + 1} of {path}: expected a finite "
                 f"number, received {texts[row][:40]!r}"
             )
     return np.array(found, np.float32)
@@ -269,6 +271,6 @@ def indices_of(texts: Sequence[str], labels: Sequence[str], path: Any) -> np.nda
         if text not in position:
             raise DataError(
                 f"data row {row + 1} of {path} has class {text[:40]!r}; the model knows "
-                f"{', '.join(labels[:20])}{', ...' if len(labels) > 20 else ''}"
+                f"{listed(labels)}"
             )
     return np.array([position[text] for text in texts], np.int32)
