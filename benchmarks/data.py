@@ -10,23 +10,22 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 
 def rows(workload: Workload) -> Rows:
-    """Return features `(rows, features)` in float32 and classes `(rows,)` in int64.
+    """Return features `(rows, *example)` in float32 and classes `(rows,)` in int64.
 
     Random features and classes cost the same arithmetic as real ones of that size.
     """
-    features, classes = workload.sizes[0], workload.sizes[-1]
     if workload.name == "xor":
         patterns = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
         times = workload.rows // len(patterns)
         return np.tile(patterns, (times, 1)), np.tile(np.array([0, 1, 1, 0]), times)
-    if features == 64:
+    if workload.example == (64,):
         from sklearn.datasets import load_digits  # slow to load, and needed here only
 
         images, labels = load_digits(return_X_y=True)
         return (images / 16).astype(np.float32), labels.astype(np.int64)
     random = np.random.default_rng(0)
-    x = random.random((workload.rows, features), dtype=np.float32)
-    return x, random.integers(classes, size=workload.rows)
+    x = random.random((workload.rows, *workload.example), dtype=np.float32)
+    return x, random.integers(workload.classes, size=workload.rows)
 
 
 def first_batch(workload: Workload, data: Rows) -> Rows:

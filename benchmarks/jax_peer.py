@@ -1,33 +1,38 @@
 """JAX on the CPU: a bare step on a batch that lies ready, called one by one or looped in a scan.
 
 Calls are dispatched asynchronously and their buffers donated; only the last result is waited for.
-Unrolling the scan was tried and gained nothing beyond the smallest network.
+Unrolling the scan was tried and gained nothing beyond the smallest network. Convolutions inside
+a scan are far slower than outside (LeNet-5 took 23 ms a step instead of 7, the network with batch
+normalization 5 s instead of .13), so that there is none of convolutional networks.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .data import Rows, first_batch
+from .jax_networks import network
 from .timing import Work
 from .workloads import Workload
+
+Forward = Callable[..., jax.Array]
 
 SCAN_STEPS = 400  # enough that the cost of a call does not count
 
 
 def prepare(workload: Workload, data: Rows, variant: str, threads: int) -> Work:
-    """Return the work: a unit is a step, a scan of `SCAN_STEPS` steps, or one prediction."""
+    """Return the work: a unit is a step, a scan of several steps, or one prediction."""
     del threads  # the size of its pool is the number of processors that the worker may use
     x, y = map(jnp.asarray, first_batch(workload, data))
-    parameters = network(workload)
+    parameters, forward = network(workload)
     if workload.timed == "predict":
-        return prediction(parameters, x)
-    step = functools.partial(train_step, workload)
+        return prediction(functools.partial(forward, key=None), parameters, x)
+    step = functools.partial(train_step, workload, forward)
     moments = jax.tree.map(jnp.zeros_like, parameters)
     state = (parameters, moments, jax.tree.map(jnp.copy, moments), jnp.float32(0))
 
@@ -49,7 +54,7 @@ def prepare(workload: Workload, data: Rows, variant: str, threads: int) -> Work:
     return Work(run, steps=steps)
 
 
-def prediction(parameters: Any, x: jax.Array) -> Work:
+def prediction(forward: Forward, parameters: Any, x: jax.Array) -> Work:
     """Return predictions of one row, an array already, each waited for."""
     call = jax.jit(forward)
 
@@ -60,41 +65,27 @@ def prediction(parameters: Any, x: jax.Array) -> Work:
     return Work(predict)
 
 
-def network(workload: Workload) -> list[tuple[jax.Array, jax.Array]]:
-    """Return a weight and a bias for every layer."""
-    random = np.random.default_rng(0)
-    return [
-        (
-            jnp.asarray(random.normal(0, inputs**-0.5, (inputs, outputs)), jnp.float32),
-            jnp.zeros(outputs, jnp.float32),
-        )
-        for inputs, outputs in zip(workload.sizes, workload.sizes[1:], strict=False)
-    ]
-
-
-def forward(parameters: Any, x: jax.Array) -> jax.Array:
-    """Return the logits, a ReLU between the layers."""
-    *hidden, (weight, bias) = parameters
-    for w, b in hidden:
-        x = jax.nn.relu(x @ w + b)
-    return x @ weight + bias
-
-
-def mean_loss(parameters: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+def mean_loss(forward: Forward, parameters: Any, x: jax.Array, y: jax.Array, key: Any) -> jax.Array:
     """Return the mean cross-entropy."""
-    log_probabilities = jax.nn.log_softmax(forward(parameters, x))
+    log_probabilities = jax.nn.log_softmax(forward(parameters, x, key))
     return -jnp.mean(jnp.take_along_axis(log_probabilities, y[:, None], axis=1))
 
 
-def train_step(workload: Workload, state: Any, x: jax.Array, y: jax.Array) -> Any:
+def train_step(workload: Workload, forward: Forward, state: Any, x: jax.Array, y: jax.Array) -> Any:
     """Return the state after one step, and the loss before it."""
     parameters, first, second, count = state
-    loss, gradients = jax.value_and_grad(mean_loss)(parameters, x, y)
+    key = jax.random.fold_in(jax.random.key(0), count.astype(jnp.int32))
+    of_parameters = functools.partial(mean_loss, forward)
+    loss, gradients = jax.value_and_grad(of_parameters)(parameters, x, y, key)
     lr, each = workload.lr, jax.tree.map
+    count = count + 1
     if workload.optimizer == "sgd":
         parameters = each(lambda p, g: p - lr * g, parameters, gradients)
         return (parameters, first, second, count), loss
-    count = count + 1
+    if workload.optimizer == "momentum":
+        first = each(lambda m, g: 0.9 * m + g, first, gradients)
+        parameters = each(lambda p, m: p - lr * m, parameters, first)
+        return (parameters, first, second, count), loss
     c1, c2 = 1 - 0.9**count, 1 - 0.999**count
     first = each(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
     second = each(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)

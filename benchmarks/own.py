@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import pellucid as pe
-from pellucid import nn, optim
+from pellucid import models, nn, optim
 
 from .data import Rows
 from .timing import Work
@@ -46,8 +46,11 @@ def prepare(workload: Workload, data: Rows, variant: str, threads: int) -> Work:
     return Work(fit, steps=math.ceil(len(x) / workload.batch))
 
 
-def network(workload: Workload) -> nn.Sequential:
-    """Return a new network with a ReLU between its layers."""
+def network(workload: Workload) -> nn.Module:
+    """Return a new network: dense layers with a ReLU between them, or one of `models`."""
+    if workload.network != "mlp":
+        made: nn.Module = getattr(models, workload.network)(classes=workload.classes)
+        return made
     layers: list[nn.Module] = []
     for inputs, outputs in zip(workload.sizes, workload.sizes[1:], strict=False):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]

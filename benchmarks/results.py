@@ -17,7 +17,7 @@ from .peers import OURS
 from .workloads import Workload
 
 HISTORY = Path(__file__).with_name("history.jsonl")
-PACKAGES = ("pellucid", "numpy", "llvmlite", "scikit-learn", "torch", "jax")
+PACKAGES = ("pellucid", "numpy", "llvmlite", "scikit-learn", "torch", "jax", "onnxruntime")
 
 Times = dict[str, list[float]]  # seconds of each round, by peer
 
@@ -47,8 +47,13 @@ def table(workload: Workload, times: Times) -> str:
     return "\n".join(lines)
 
 
-def record(workload: Workload, times: Times, *, threads: int, seconds: float) -> dict[str, Any]:
-    """Return what the history keeps of one workload; all times in seconds."""
+def record(
+    workload: Workload, times: Times, *, threads: int, seconds: float, others: float = 0.0
+) -> dict[str, Any]:
+    """Return what the history keeps of one workload; all times in seconds.
+
+    `others` is the mean share of the processors that other processes took meanwhile.
+    """
     now = datetime.datetime.now(datetime.UTC)
     return {
         "date": now.isoformat(timespec="seconds"),
@@ -59,6 +64,7 @@ def record(workload: Workload, times: Times, *, threads: int, seconds: float) ->
         "workload": workload.name,
         "rounds": max(map(len, times.values())),
         "seconds": seconds,
+        "others": rounded(others),
         "median": {name: rounded(statistics.median(t)) for name, t in times.items()},
         "min": {name: rounded(min(t)) for name, t in times.items()},
         "max": {name: rounded(max(t)) for name, t in times.items()},

@@ -1,17 +1,20 @@
-"""PyTorch: a bare step or prediction on a batch that lies ready, in three ways.
+"""PyTorch: a bare step or prediction on a batch that lies ready, in several ways.
 
-`eager` takes the optimizer's default, `fused` asks for its fused kernel; `compile` compiles the
-forward pass and the loss, and with them the backward pass, and keeps the fused optimizer: of the
-ways to compile a step it was the fastest throughout.
+`eager` takes the optimizer's default, `fused` asks for its fused kernel, `last` lays images out
+with the channels last besides; `compile` compiles the forward pass and the loss, and with them
+the backward pass, and keeps the fused optimizer: of the ways to compile a step it was the fastest
+throughout. `compile-last` does both.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from .data import Rows, first_batch
 from .timing import Work
+from .torch_networks import network
 from .workloads import Workload
 
 
@@ -21,16 +24,18 @@ def prepare(workload: Workload, data: Rows, variant: str, threads: int) -> Work:
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     model = network(workload)
-    x, y = map(torch.from_numpy, first_batch(workload, data))
+    features, classes = first_batch(workload, data)
+    x, y = arranged(features, variant), torch.from_numpy(classes)
+    if variant.endswith("last"):
+        model = model.to(memory_format=torch.channels_last)
     if workload.timed == "predict":
         return prediction(model, x, variant)
 
     def mean_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return cross_entropy(model(x), y)
 
-    loss = torch.compile(mean_loss) if variant == "compile" else mean_loss
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[workload.optimizer]
-    optimizer = kind(model.parameters(), lr=workload.lr, fused=None if variant == "eager" else True)
+    loss = torch.compile(mean_loss) if variant.startswith("compile") else mean_loss
+    optimizer = optimizer_of(workload, model, fused=None if variant == "eager" else True)
 
     def steps(n: int) -> None:
         for _ in range(n):
@@ -41,9 +46,31 @@ def prepare(workload: Workload, data: Rows, variant: str, threads: int) -> Work:
     return Work(steps)
 
 
+def arranged(rows: np.ndarray, variant: str) -> torch.Tensor:
+    """Return rows with the channels as their second axis, and in memory where the variant says."""
+    x = torch.from_numpy(rows)
+    if x.ndim == 2:
+        return x
+    x = x.movedim(-1, 1)
+    return x.contiguous(
+        memory_format=torch.channels_last if variant.endswith("last") else torch.contiguous_format
+    )
+
+
+def optimizer_of(
+    workload: Workload, model: torch.nn.Module, fused: bool | None
+) -> torch.optim.Optimizer:
+    """Return the optimizer of a workload."""
+    parameters, lr = model.parameters(), workload.lr
+    if workload.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=lr, fused=fused)
+    momentum = 0.9 if workload.optimizer == "momentum" else 0.0
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, fused=fused)
+
+
 def prediction(model: torch.nn.Module, x: torch.Tensor, variant: str) -> Work:
     """Return predictions of one row, a tensor already, in inference mode."""
-    forward = torch.compile(model.eval()) if variant == "compile" else model.eval()
+    forward = torch.compile(model.eval()) if variant.startswith("compile") else model.eval()
 
     def predict(n: int) -> None:
         with torch.inference_mode():
@@ -51,11 +78,3 @@ def prediction(model: torch.nn.Module, x: torch.Tensor, variant: str) -> Work:
                 forward(x)
 
     return Work(predict)
-
-
-def network(workload: Workload) -> torch.nn.Sequential:
-    """Return a new network with a ReLU between its layers."""
-    layers: list[torch.nn.Module] = []
-    for inputs, outputs in zip(workload.sizes, workload.sizes[1:], strict=False):
-        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-    return torch.nn.Sequential(*layers[:-1])

@@ -38,6 +38,28 @@ def number_buffers(plan: Plan) -> list[Buffer]:
 
 def render(plan: Plan, target: Target) -> str:
     """The program's module."""
+    parts, calls = _functions(plan, target)
+    pause, pause_text = _pause(target)
+    barrier = BARRIER.replace("PAUSE", pause_text)
+    return "\n".join([*sorted(pause), *parts, barrier, _run(plan, calls)])
+
+
+def render_apart(plan: Plan, target: Target) -> str:
+    """A module in which each kernel can be called alone, to measure it.
+
+    `kernel0(table, worker, workers)` and so on, in the order of the phases, at the first step.
+    """
+    parts, calls = _functions(plan, target)
+    for number, call in enumerate(calls.values()):
+        w = Writer()
+        _call(w, call, "0")
+        head = f"define void @kernel{number}(ptr %table, i64 %worker, i64 %workers) {{"
+        parts.append("\n".join([head, "entry:", *w.lines, "  ret void", "}"]))
+    return "\n".join(parts)
+
+
+def _functions(plan: Plan, target: Target) -> tuple[list[str], dict[Kernel, Call]]:
+    """Declarations and functions of the kernels, and how each kernel is called."""
     number_buffers(plan)
     declarations: set[str] = set()
     functions: dict[str, str] = {}
@@ -46,10 +68,7 @@ def render(plan: Plan, target: Target) -> str:
         text, buffers = _kernel(plan, kernel, target, declarations)
         calls[kernel] = Call(functions.setdefault(text, f"k{len(functions)}"), buffers)
     parts = [f"define internal void @{name}{text}" for text, name in functions.items()]
-    parts.append(_run(plan, calls))
-    pause, pause_text = _pause(target)
-    declarations |= pause
-    return "\n".join([*sorted(declarations), BARRIER.replace("PAUSE", pause_text), *parts])
+    return [*sorted(declarations), *parts], calls
 
 
 def _kernel(
