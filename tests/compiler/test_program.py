@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -13,8 +14,9 @@ import pytest
 
 import pellucid as pe
 from pellucid import compiler
-from pellucid.compiler import cache
+from pellucid.compiler import cache, machine, pipeline, render, target
 from pellucid.compiler.program import CompiledProgram
+from tests.programs import run, trace
 
 pytestmark = pytest.mark.skipif(not compiler.can_compile(), reason="nothing is compiled here")
 
@@ -75,3 +77,21 @@ def test_a_child_that_is_forked_while_code_is_made_can_make_code():
     other.join()
     assert os.waitpid(child, 0)[1] == 0
     assert not loading.locked()
+
+
+def test_kernels_called_one_by_one_do_what_the_program_does():
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((40, 33), (33, 50)))
+    c = trace(lambda x, w: pe.sum(pe.softmax(x @ w) ** 2, 0), x, w)
+    plan, processor = pipeline.lower(c), target.current()
+    code = machine.Code(
+        machine.assemble(render.render_apart(plan, processor), processor), processor
+    )
+    out = np.zeros(50, np.float32)
+    program = CompiledProgram(c)
+    table = program.table_for([x, w], [out], 1)
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    assert len(plan.kernels) > 2
+    for number in range(len(plan.kernels)):
+        code.function(f"kernel{number}", prototype)(table.ctypes.data, 0, 1)
+    np.testing.assert_array_equal(out, run(c, [x, w])[0])
