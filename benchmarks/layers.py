@@ -26,6 +26,7 @@ from pellucid.compiler import machine, pipeline, render, target
 from pellucid.compiler.kernels import Kernel
 from pellucid.compiler.program import CompiledProgram
 from pellucid.compiler.tiles import depth_axes
+from pellucid.core.node import Node
 from pellucid.train.step import Step, TrainingState, trace_step
 
 from . import peak
@@ -110,12 +111,23 @@ def parts_of(found: Traced) -> list[Part]:
     return [*forward, *reversed(back)]
 
 
+def size_of(root: Node) -> tuple[int, int]:
+    """Return the elements of a convolution, and the products that each adds up by definition."""
+    seen, shape = root.inputs[0].shape, root.shape
+    if root.name == "winograd":
+        return math.prod(shape), 9 * seen[-1]
+    if root.name == "winograd_gradient":
+        return 9 * math.prod(shape[3:]), math.prod(root.inputs[1].shape[:-1])
+    if root.name == "winograd_kernel":
+        return 0, 0
+    return math.prod(shape), math.prod(seen[len(seen) - depth_axes(root) :])
+
+
 def part_of(kernel: Kernel, left: list[Part]) -> Part | None:
     """Take the part that a kernel computes out of those that are left, if it is one of them."""
     if kernel.kind != "contract" or kernel.root is None:
         return None
-    shape = kernel.root.inputs[0].shape
-    found = math.prod(kernel.root.shape), math.prod(shape[len(shape) - depth_axes(kernel.root) :])
+    found = size_of(kernel.root)
     for part in left:
         if (part.elements, part.depth) == found:
             left.remove(part)

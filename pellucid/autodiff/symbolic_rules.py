@@ -371,5 +371,9 @@ WITHOUT = {
     "random_bits": "random numbers are drawn, not computed from the arguments",
     "placeholder": "what a function is applied to is a symbol",
     "constant": "a number stands for itself",
+    **dict.fromkeys(
+        ("winograd", "winograd_gradient", "winograd_kernel"),
+        "only the compiler makes it, of a convolution",
+    ),
 }
 """Primitives that have no rule, and why."""

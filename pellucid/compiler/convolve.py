@@ -16,22 +16,33 @@ infinite or NaN, so may those be that stand up to g - 1 places away from it.)
 *folded*: a product over all axes but the last of space has a column for each element of
 the window along that axis and each feature; what belongs together lies on a diagonal,
 and is added up.
+
+*in tiles*: with whole vectors of channels and features, convolutions of 3 x 3 are done by
+Winograd's algorithm. (What is infinite or NaN reaches all of its tile of 2 x 2 places.)
+
+*in turns*: where zeros stand between all elements, as in the gradient of a wide stride, places
+that meet the same elements of the window are a convolution of their own, without the zeros.
 """
 
 from __future__ import annotations
 
 import math
 
+from pellucid.core import winograd
 from pellucid.core.convolution import Geometry, lowered, lowered_gradient, padded
 from pellucid.core.functions import stack
 from pellucid.core.movement import pad
 from pellucid.core.node import Node, Shape
 from pellucid.core.storage import LANES
-from pellucid.core.tensor import Tensor, apply, broadcast_to, reshape, sum, transpose
+from pellucid.core.tensor import Tensor, apply, broadcast_to, reshape, sum, tensor, transpose
 from pellucid.core.windows import tensordot, windows_of
 
 GAIN = 1.3
 """How many times fewer operations make up for the detour."""
+
+FEW_PLACES, MANY_CHANNELS = 4, 128
+"""Places along an axis from which Winograd's algorithm pays, and channels up to which the
+coordinates of a kernel stay in the cache."""
 
 DEEP = 32
 """Terms per element from which the folded product is worth storing."""
@@ -41,6 +52,10 @@ def convolution(n: Node) -> Tensor:
     """A convolution by the way that needs the fewest operations on vectors."""
     x, w = map(Tensor, n.inputs)
     geometry = Geometry(**dict(n.attrs))
+    if _fits_tiles(n.shape, x.shape[-1], w.shape[:-2], geometry):
+        return _in_tiles(x, w, geometry)
+    if _takes_turns(n.shape, geometry):
+        return _in_turns(x, w, geometry, n.shape)
     features, size = w.shape[-1], w.shape[-3]
     if geometry.groups > 1 or features > LANES or 0 in n.shape:
         return lowered(x, w, geometry)
@@ -62,6 +77,8 @@ def kernel_gradient(n: Node) -> Tensor:
     (x, g), attrs = map(Tensor, n.inputs), dict(n.attrs)
     size = attrs.pop("size")
     geometry = Geometry(**attrs)
+    if _fits_tiles(g.shape, x.shape[-1], size, geometry):
+        return _in_tiles_gradient(x, g, geometry)
     features = g.shape[-1]
     count, beside = _neighbours(g.shape[-2], features, size[-1], geometry)
     if geometry.groups == 1 and features <= LANES and 0 not in g.shape:
@@ -71,6 +88,68 @@ def kernel_gradient(n: Node) -> Tensor:
     if geometry.groups > 1 or 2 * features > LANES or GAIN * beside > size[-1]:
         return lowered_gradient(x, g, size, geometry)
     return _beside_gradient(x, g, size, geometry, count)
+
+
+def _fits_tiles(y: Shape, channels: int, size: Shape, geometry: Geometry) -> bool:
+    """3 x 3, step by step, whole vectors, and places that tiles of 2 x 2 cover."""
+    plain = (*geometry.stride, *geometry.dilation, geometry.groups) == (1,) * 5
+    if size != (3, 3) or not plain or any(geometry.between) or not y[0]:
+        return False
+    tiles = all(n % winograd.TILE == 0 and n >= FEW_PLACES for n in y[1:3])
+    return tiles and all(n % LANES == 0 and 0 < n <= MANY_CHANNELS for n in (channels, y[-1]))
+
+
+def _in_tiles(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    return winograd.convolution(padded(x, geometry.before, geometry.after, geometry.between), w)
+
+
+def _in_tiles_gradient(x: Tensor, g: Tensor, geometry: Geometry) -> Tensor:
+    return winograd.kernel_gradient(padded(x, geometry.before, geometry.after, geometry.between), g)
+
+
+def _takes_turns(y: Shape, geometry: Geometry) -> bool:
+    """Zeros between all elements, met by every second place (or third, ...) in the same way."""
+    turns = tuple(b + 1 for b in geometry.between)
+    if max(turns) == 1 or max(*geometry.stride, *geometry.dilation) > 1 or 0 in y:
+        return False
+    return all(n % t == 0 for n, t in zip(y[1:-1], turns, strict=True))
+
+
+def _in_turns(x: Tensor, w: Tensor, geometry: Geometry, shape: Shape) -> Tensor:
+    """A convolution over zeros that stand between: places that meet the same ones, by themselves.
+
+    Along an axis with t - 1 zeros between neighbours, places o, o + t, ... meet elements of x at
+    every t-th element of the window only, beginning with the same one.
+    """
+    n, turns = len(geometry.between), tuple(b + 1 for b in geometry.between)
+
+    def part(first: Shape) -> Tensor:
+        """The places first, first + t, ... along each axis."""
+        spans = list(zip(first, geometry.before, turns, strict=True))
+        start = tuple((before - o) % t for o, before, t in spans)  # of the window's elements
+        kernel = apply("slice", w, start=(*start, 0, 0), stop=w.shape, step=(*turns, 1, 1))
+        places = tuple(m // t for m, t in zip(shape[1:-1], turns, strict=True))
+        if 0 in kernel.shape:
+            return broadcast_to(tensor(0.0, x.dtype), (shape[0], *places, shape[-1]))
+        before = tuple((b - o - s) // t for (o, b, t), s in zip(spans, start, strict=True))
+        after = tuple(
+            m + k - 1 - low - have
+            for m, k, low, have in zip(
+                places, kernel.shape[:-2], before, x.shape[1:-1], strict=True
+            )
+        )
+        whole = Geometry((1,) * n, before, after, (0,) * n, (1,) * n, geometry.groups)
+        return apply("convolution", x, kernel, **whole._asdict())
+
+    def joined(first: Shape) -> Tensor:
+        """Turns along the axes from the next one on, side by side behind their axes."""
+        if len(first) == n:
+            return part(first)
+        axis = len(first)
+        parts = [joined((*first, o)) for o in range(turns[axis])]
+        return stack(parts, axis + 2)
+
+    return reshape(joined(()), shape)
 
 
 def _neighbours(wide: int, features: int, size: int, geometry: Geometry) -> tuple[int, float]:

@@ -129,6 +129,8 @@ class Plan:
         phases: kernels in order; workers meet between phases (`schedule`).
         serial: kernels too small to share; the first worker runs them.
         offsets, memory: temporaries' places in the program's memory, in bytes.
+        desk: bytes that each worker needs for itself while a kernel runs.
+        desks: where all of them are: a place that holds their address.
     """
 
     computation: Computation
@@ -144,6 +146,8 @@ class Plan:
     serial: set[Kernel] = field(default_factory=set)
     offsets: dict[Buffer, int] = field(default_factory=dict)
     memory: int = 0
+    desk: int = 0
+    desks: Buffer = field(default_factory=lambda: Buffer("desks", (1,), np.dtype(np.int64), (1,)))
 
     def operand(self, node: Node, position: int) -> View:
         """Where a node reads an input."""
@@ -343,16 +347,31 @@ class _Placer:
             shape[axis], start = inner, start + low * stride
 
     def _arrange_operands(self, node: Node) -> None:
-        """The right operand is read along its rows; otherwise it is copied so."""
-        x, y = node.inputs
-        left, view = self.plan.views[x], self.plan.views[y]
+        """The right operand is read along its rows; in Winograd's products so is the left."""
+        if node.name not in ("matmul", "tensordot"):
+            self._read_in_rows(node, 0)
+            if len(node.inputs) > 1:
+                self._read_in_rows(node, 1, packed=node.name == "winograd")
+            return
+        x = node.inputs[0]
+        left = self.plan.views[x]
         if left.buffer.role == "literal":  # one number everywhere: it needs a place to be read
             place = temporary((), x.dtype).whole()
             self.copy(View(left.buffer, 0, (), ()), place)
             self.plan.operands[node, 0] = View(place.buffer, 0, x.shape, (0,) * len(x.shape))
-        if view.buffer.role != "literal" and (view.strides[-1] == 1 or y.shape[-1] == 1):
+        self._read_in_rows(node, 1)
+
+    def _read_in_rows(self, node: Node, position: int, *, packed: bool = False) -> None:
+        """An operand whose rows do not lie in order (or without gaps, if packed) is copied."""
+        x = node.inputs[position]
+        view = self.plan.views[x]
+        if packed:
+            fits = view.strides == packed_strides(x.shape)
+        else:
+            fits = view.strides[-1] == 1 or x.shape[-1] == 1
+        if view.buffer.role != "literal" and fits:
             return
-        if y not in self.rows:
-            self.rows[y] = temporary(y.shape, y.dtype).whole()
-            self.copy(view, self.rows[y])
-        self.plan.operands[node, 1] = self.rows[y]
+        if x not in self.rows:
+            self.rows[x] = temporary(x.shape, x.dtype).whole()
+            self.copy(view, self.rows[x])
+        self.plan.operands[node, position] = self.rows[x]

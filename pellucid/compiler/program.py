@@ -78,6 +78,7 @@ def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], byt
     description = {
         "slots": slots,
         "memory": plan.memory,
+        "desk": plan.desk,
         "shared": any(k not in plan.serial for k in plan.kernels),
     }
     return description, machine.assemble(text, processor)
@@ -101,6 +102,9 @@ class CompiledProgram:
         self._memory = np.zeros(description["memory"] + ALIGNMENT, np.uint8)
         start = self._memory.ctypes.data
         start += -start % ALIGNMENT
+        self._desk: int = description["desk"]
+        self._desks = np.zeros(1, np.int64)  # the address of each worker's own memory
+        self._own = self._furnish(1)
         self._cells = [s if isinstance(s, Cell) else Cell(s) for s in cache.sources(computation)]
         slots = description["slots"]
         self._table = np.zeros(len(slots) + 1, np.int64)
@@ -111,6 +115,8 @@ class CompiledProgram:
                 self._table[slot] = self._cells[number].value.ctypes.data
             elif role == "temporary":
                 self._table[slot] = start + number
+            elif role == "desks":
+                self._table[slot] = self._desks.ctypes.data
             elif role == "input":
                 self._inputs.append((slot, number))
             else:
@@ -120,7 +126,7 @@ class CompiledProgram:
     @property
     def temporaries(self) -> int:
         """Bytes that it holds for values on the way."""
-        return self._memory.nbytes
+        return self._memory.nbytes + self._own.nbytes
 
     def run(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
@@ -162,6 +168,13 @@ class CompiledProgram:
             table[slot] = outputs[number].ctypes.data
         return table
 
+    def _furnish(self, workers: int) -> np.ndarray:
+        """Memory with a desk for so many workers."""
+        own = np.zeros(workers * self._desk + ALIGNMENT, np.uint8)
+        start = own.ctypes.data
+        self._desks[0] = start + -start % ALIGNMENT
+        return own
+
     def on_workers(self, work: Callable[[int, int, int], None], steps: int) -> None:
         """Call `work(worker, workers, meeting)` on as many workers as suits so many steps."""
         record = self._meeting.ctypes.data
@@ -170,6 +183,8 @@ class CompiledProgram:
             work(0, 1, record)
             return
         workers = self._choice.workers(available, steps)
+        if workers * self._desk + ALIGNMENT > self._own.nbytes:
+            self._own = self._furnish(workers)
         started, share = time.perf_counter(), 1.0
         if workers == 1:
             work(0, 1, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from . import winograd
 from .contract import Contraction
 from .ir import Writer
 from .kernels import Kernel, Plan
@@ -84,7 +85,8 @@ def _kernel(
     elif kernel.kind == "contract":
         assert kernel.root is not None
         registers = target.tile_registers(kernel.root.dtype.itemsize)
-        contraction = Contraction(w, plan, kernel, shared, registers)
+        writer = winograd.WRITERS.get(kernel.root.name, Contraction)
+        contraction = writer(w, plan, kernel, shared, registers)
         contraction.write()
         pointers = contraction.body.pointers
     elif kernel.kind == "random":

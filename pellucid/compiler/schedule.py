@@ -12,8 +12,9 @@ import math
 
 from pellucid.core.storage import ALIGNMENT, storage_size
 
+from . import winograd
 from .kernels import Kernel, Plan
-from .tiles import depth_axes, depth_of
+from .tiles import depth_of, terms
 from .views import Buffer, temporary
 
 SHARED_FROM = 20_000
@@ -26,7 +27,7 @@ def work(kernel: Kernel) -> float:
     per_element = sum(8 if node.name in SLOW else 1 for node in kernel.nodes) + len(kernel.stores)
     if kernel.kind == "contract":
         assert kernel.root is not None
-        depth = math.prod(kernel.root.inputs[0].shape[-depth_axes(kernel.root) :])
+        depth = terms(kernel.root)
         lanes = -(-kernel.domain[-1] // 16) * 16 if kernel.domain else 16
         return elements / max(kernel.domain[-1] if kernel.domain else 1, 1) * lanes * depth * 2
     if kernel.kind == "random":
@@ -47,7 +48,9 @@ BLOCK = 1 << 19
 def schedule(plan: Plan) -> Plan:
     """Settle blocks and phases, then memory."""
     for kernel in plan.kernels:
-        if kernel.kind == "contract":
+        if kernel.root is not None and kernel.root.name in winograd.WRITERS:
+            _give_desk(plan, kernel)
+        elif kernel.kind == "contract":
             _cut_depth(plan, kernel)
     plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
     plan.phases = _phases(plan)
@@ -69,6 +72,16 @@ def _cut_depth(plan: Plan, kernel: Kernel) -> None:
     kernel.blocks = min(depth_of(root, left, right)[0].length, -(-operands // BLOCK))
     kernel.scratch = scratch
     kernel.writes.add(scratch)
+
+
+def _give_desk(plan: Plan, kernel: Kernel) -> None:
+    """Each worker's own memory is as large as the largest that a kernel asks for."""
+    assert kernel.root is not None
+    size = sum(table.size for table in winograd.tables_of(kernel.root))
+    size *= kernel.root.dtype.itemsize
+    if size:
+        plan.desk = max(plan.desk, -(-size // ALIGNMENT) * ALIGNMENT)
+        kernel.writes.add(plan.desks)
 
 
 def _can_be_shared(kernel: Kernel) -> bool:

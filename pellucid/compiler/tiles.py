@@ -33,6 +33,15 @@ def depth_axes(root: Node) -> int:
     return 1 if root.name == "matmul" else root.attr("depth")
 
 
+def terms(root: Node) -> int:
+    """How many products an element of a contraction adds up, more or less."""
+    if root.name in ("matmul", "tensordot"):
+        return math.prod(root.inputs[0].shape[-depth_axes(root) :])
+    x = root.inputs[0].shape
+    depths = {"winograd": 4 * x[-1], "winograd_gradient": math.prod(x[:3]) // root.shape[0] // 4}
+    return depths.get(root.name, 2)
+
+
 def depth_of(root: Node, left: View, right: View) -> list[Axis]:
     """The contracted axes, those that run on evenly on both sides made one."""
     batch, count = shared_axes(root), depth_axes(root)

@@ -16,7 +16,7 @@ import numpy as np
 from pellucid.core.node import Node, Shape
 from pellucid.core.storage import strides_of
 
-ROLES = ("input", "output", "cell", "temporary", "literal")
+ROLES = ("input", "output", "cell", "temporary", "literal", "desks")
 
 
 @dataclass(eq=False)
@@ -24,7 +24,8 @@ class Buffer:
     """A piece of memory.
 
     Attributes:
-        role: where it comes from: one of `ROLES`; a literal has no memory at all.
+        role: where it comes from: one of `ROLES`; a literal has no memory at all, and desks
+            are a place that holds the address of the workers' own memory.
         shape, dtype, strides: how it is laid out.
         number: which input, output or cell it is.
         owner: the node whose value a temporary holds.

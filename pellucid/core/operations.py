@@ -36,6 +36,12 @@ def _products(node: Node) -> int:
     return math.prod(node.shape) * math.prod(terms)
 
 
+def _coordinates(node: Node) -> int:
+    """What tiles see, at their coordinates: 16 for each channel of each tile."""
+    batch, height, width, channels = node.inputs[0].shape
+    return 4 * batch * (height - 2) * (width - 2) * channels
+
+
 Count = Callable[[Node], int]
 
 SIMPLE = (
@@ -61,6 +67,9 @@ COSTS: dict[str, tuple[int, Count]] = {
     **dict.fromkeys(REDUCTIONS, (1, _operands)),
     **dict.fromkeys(CONTRACTIONS, (2, _products)),
     **dict.fromkeys(FREE, (0, _results)),
+    "winograd": (2, lambda node: _coordinates(node) * node.shape[-1]),
+    "winograd_gradient": (2, lambda node: _coordinates(node) * node.inputs[1].shape[-1]),
+    "winograd_kernel": (1, _results),
     "max_pool": (1, lambda node: _results(node) * math.prod(node.attr("size"))),
     "standardize": (5, _results),  # two means, a difference, a square and a product
     "scatter_add": (1, lambda node: math.prod(node.inputs[2].shape)),

@@ -111,5 +111,8 @@ _RULES: dict[str, Any] = {
     "convolution": _each,
     "diagonal": _if(lambda node: node.attr("first") > 0),
     "kernel_gradient": lambda node, kinds, batch: MIXED,
+    "winograd": _each,
+    "winograd_kernel": lambda node, kinds, batch: MIXED,
+    "winograd_gradient": lambda node, kinds, batch: MIXED,
     "max_pool": _each,
 }

@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
+from pellucid.core import winograd
 from pellucid.core.node import Node, topological
 
 
@@ -152,6 +154,14 @@ PRODUCTS: dict[str, Callable[[Node], int]] = {
 """Sums of products, and how many each element of the result adds up."""
 
 
+COORDINATES: dict[str, Callable[[Node], int]] = {
+    "winograd": lambda node: node.inputs[1].shape[2] + 8,
+    "winograd_gradient": lambda node: math.prod(node.inputs[1].shape[:3]) // 4 + 8,
+    "winograd_kernel": lambda node: 8,
+}
+"""Products of coordinates likewise, with the additions on the way there and back."""
+
+
 def terms(node: Node, xs: Sequence[Bounds]) -> tuple[int, np.ndarray]:
     """Of a primitive that adds up: how many terms, and what their sizes add up to."""
     reference, attrs = node.primitive.reference, dict(node.attrs)
@@ -159,6 +169,10 @@ def terms(node: Node, xs: Sequence[Bounds]) -> tuple[int, np.ndarray]:
         reduced = node.inputs[0].shape
         count = int(np.prod([reduced[a] for a in node.attr("axes")], dtype=np.int64))
         return count, reference(xs[0].size, **attrs)
+    if node.name in COORDINATES:
+        absolute = {k: np.abs(getattr(winograd, k)) for k in ("INPUT", "KERNEL", "OUTPUT")}
+        with patch.multiple(winograd, **absolute):
+            return COORDINATES[node.name](node), reference(*(x.size for x in xs), **attrs)
     if node.name in PRODUCTS:
         return PRODUCTS[node.name](node), reference(xs[0].size, xs[1].size, **attrs)
     if node.name == "standardize" and 0 not in node.shape:

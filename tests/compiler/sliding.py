@@ -170,7 +170,47 @@ STANDARDIZE = Row(
     Case(((64, 9, 9, 33),), {"axes": (0, 1, 2), "eps": 1e-3}),
 )
 
+WINOGRAD = Row(
+    [
+        Case((x, (4, 4, x[-1], features)))
+        for x, features in [
+            ((1, 4, 4, 16), 16),
+            ((2, 6, 10, 16), 32),
+            ((3, 8, 4, 48), 16),
+            ((6, 4, 6, 16), 16),
+            ((1, 18, 16, 32), 64),
+            ((0, 6, 6, 16), 16),
+        ]
+    ],
+    Case(((4, 18, 14, 32), (4, 4, 32, 48))),
+)
+WINOGRAD_GRADIENT = Row(
+    [
+        Case((x, (x[0], x[1] - 2, x[2] - 2, features)), {"parts": parts})
+        for x, features, parts in [
+            ((1, 4, 4, 16), 16, 1),
+            ((2, 6, 10, 16), 32, 2),
+            ((3, 8, 4, 48), 16, 1),
+            ((6, 4, 6, 16), 16, 3),
+            ((1, 18, 16, 32), 64, 1),
+            ((0, 6, 6, 16), 16, 1),
+        ]
+    ],
+    Case(((4, 18, 14, 32), (4, 16, 12, 48)), {"parts": 4}),
+)
+WINOGRAD_KERNEL = Row(
+    [
+        Case(((n, n, channels, features),), {"back": n == 4})
+        for n in (3, 4)
+        for channels, features in ((16, 16), (48, 32))
+    ],
+    Case(((3, 3, 64, 128),), {"back": False}),
+)
+
 SLIDING = {
+    "winograd": WINOGRAD,
+    "winograd_gradient": WINOGRAD_GRADIENT,
+    "winograd_kernel": WINOGRAD_KERNEL,
     "kernel_gradient": KERNEL_GRADIENT,
     "diagonal": DIAGONAL,
     "standardize": STANDARDIZE,

@@ -10,13 +10,15 @@ import pytest
 import pellucid as pe
 from pellucid import models, nn, optim
 from pellucid.compiler import convolve, pipeline
+from pellucid.compiler.simplify import simplify
 from pellucid.core.convolution import Geometry, convolution
+from pellucid.core.node import topological
 from pellucid.core.tensor import tensor
 from pellucid.train.step import TrainingState, trace_step
 from tests.programs import bits, processor, reference, run, same_processors, threads, trace
 
 ARRANGED = ("lowered", "lowered_gradient", "_across", "_turned")
-ARRANGED += ("_beside", "_beside_gradient", "_folded")
+ARRANGED += ("_beside", "_beside_gradient", "_folded", "_in_tiles", "_in_tiles_gradient")
 
 # x, w, stride, padding, dilation, and how the convolution and its kernel's gradient are arranged
 SHAPES = {
@@ -29,6 +31,8 @@ SHAPES = {
     "few from many, apart": ((1, 9, 14, 12), (3, 5, 12, 3), 1, 2, 2, "_folded", "lowered_gradient"),
     "dilated": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 2, 2, "_across", "lowered_gradient"),
     "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "lowered_gradient"),
+    "tiles": ((3, 12, 8, 32), (3, 3, 32, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
+    "tiles, unpadded": ((2, 6, 10, 16), (3, 3, 16, 48), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
     "volume": ((1, 5, 6, 8, 4), (2, 3, 3, 4, 3), 1, 1, 1, "_beside", "_beside_gradient"),
 }
 
@@ -62,6 +66,18 @@ def test_arrangements_agree_with_the_reference(name, monkeypatch):
     for found, right in zip(run(c, [x, w]), reference(c, [x, w]), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
     assert SHAPES[name][6] in used
+
+
+def test_tiles_err_no_more_than_a_little():
+    """Winograd's sums and differences lose little: a few times what products alone would."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 18, 18, 64)), rng.standard_normal((3, 3, 64, 64)) / 24
+    geometry = Geometry((1, 1), (1, 1), (1, 1), (0, 0), (1, 1))
+    given = [x.astype(np.float32), w.astype(np.float32)]
+    c = trace(partial(with_gradients, geometry), *given)
+    exact = reference(trace(partial(with_gradients, geometry), *map(np.float64, given)), given)
+    for found, right in zip(run(c, given), exact, strict=True):
+        assert np.abs(found - right).max() < 2e-6 * np.abs(right).max()
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -133,7 +149,7 @@ def stored(plan):
     return [b.owner.name for b in buffers if b.owner is not None and np.prod(b.owner.shape) > 5000]
 
 
-IMAGES, KERNEL = np.ones((4, 16, 16, 16), np.float32), np.ones((3, 3, 16, 32), np.float32)
+IMAGES, KERNEL = np.ones((4, 16, 16, 16), np.float32), np.ones((3, 3, 16, 40), np.float32)
 
 
 def test_padding_is_written_where_it_is_computed():
@@ -162,10 +178,30 @@ def test_expensive_values_are_stored():
     assert sum("exp" in [n.name for n in k.nodes] for k in plan.kernels) == 1
 
 
-def test_what_follows_a_convolution_stays_in_its_kernel():
-    plan = planned(lambda x, w: pe.relu(pe.conv(x, w) + 1.0), IMAGES, KERNEL)
-    (kernel,) = [k for k in plan.kernels if k.kind == "contract"]
-    assert [n.name for n in kernel.nodes] == ["tensordot", "add", "relu"]
+@pytest.mark.parametrize(("features", "name"), [(40, "tensordot"), (32, "winograd")])
+def test_what_follows_a_convolution_stays_in_its_kernel(features, name):
+    kernel = KERNEL[..., :features]
+    plan = planned(lambda x, w: pe.relu(pe.conv(x, w) + 1.0), IMAGES, kernel)
+    contracts = [k for k in plan.kernels if k.kind == "contract"]
+    assert [n.name for n in contracts[-1].nodes] == [name, "add", "relu"]
+    assert len(contracts) == (1 if name == "tensordot" else 2)
+
+
+@pytest.mark.parametrize("size", [(3, 3), (1, 1), (2, 5)])
+@pytest.mark.parametrize("stride", [2, (3, 2)])
+def test_gradients_of_wide_strides_walk_over_no_zeros(size, stride):
+    x, w = np.ones((2, 12, 18, 8)), np.ones((*size, 8, 40))
+
+    def gradient(x, w):
+        y, pull = pe.vjp(lambda x: pe.conv(x, w, stride=stride), x)
+        return pull(pe.sin(y))[0]
+
+    nodes = topological(simplify(trace(gradient, x, w)).outputs)
+    assert not any(any(n.attr("between")) for n in nodes if n.name == "pad")
+    rng = np.random.default_rng(1)
+    given = [rng.standard_normal(a.shape) for a in (x, w)]
+    c = trace(gradient, *given)
+    np.testing.assert_allclose(run(c, given)[0], reference(c, given)[0], rtol=1e-11, atol=1e-11)
 
 
 def test_reductions_of_the_same_values_read_them_once():
@@ -181,7 +217,7 @@ def test_sums_over_many_rows_are_shared():
 
 
 def test_long_walks_go_in_blocks():
-    x, w = np.ones((16, 34, 34, 32), np.float32), np.ones((3, 3, 32, 32), np.float32)
+    x, w = np.ones((16, 34, 34, 32), np.float32), np.ones((3, 3, 32, 40), np.float32)
     none = (0, 0)
     geometry = Geometry((1, 1), none, none, none, (1, 1))
     c = trace(partial(with_gradients, geometry), x, w)

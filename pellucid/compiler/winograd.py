@@ -1,0 +1,452 @@
+"""Kernels of Winograd's convolution, written as LLVM IR; the mathematics is in `core.winograd`.
+
+A worker takes a block of neighbouring tiles at a time: it brings what they see to their
+coordinates, multiplies coordinate by coordinate, and brings the products back, all on a *desk*
+of its own that stays in its cache. Each number is summed by one worker, in ascending order:
+blocks and workers change no bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pellucid.core.node import Node
+from pellucid.core.storage import LANES
+from pellucid.core.winograd import SEEN, SIZE, TILE
+
+from . import memory
+from .body import Body, Position
+from .ir import Writer, splat, vector
+from .kernels import Kernel, Plan
+from .nest import share
+from .tiles import choose
+from .views import View
+
+COORDINATES = SEEN * SEEN
+
+TILES = {"winograd": 16, "winograd_gradient": 64}
+"""Tiles that a block should have: more where each turn reads and writes all sums."""
+
+DESK = 1 << 16
+"""Coordinates that a block should have at most."""
+
+Index = str | int
+
+Turn = Callable[[str, list[str]], tuple[list[str], list[str]]]
+"""From where a tile stands, and what the one before it handed on, to its coordinates and what it
+hands on."""
+
+
+class Block(NamedTuple):
+    """Tiles that are worked on together: so many rows of tiles of so many images."""
+
+    images: int
+    rows: int
+    across: int
+
+    @property
+    def tiles(self) -> int:
+        """How many there are."""
+        return self.images * self.rows * self.across
+
+
+class Table(NamedTuple):
+    """A matrix for each coordinate, so many elements apart; where it begins is known later."""
+
+    rows: int
+    columns: int
+    apart: int
+    start: str = ""
+
+    @property
+    def size(self) -> int:
+        """Elements of all of it."""
+        return COORDINATES * self.apart
+
+
+def _on_desk(rows: int, columns: int) -> Table:
+    """Matrices never a multiple of 1 KiB apart, as rows in `core.storage`."""
+    return Table(rows, columns, rows * columns + LANES)
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def block_of(root: Node) -> Block:
+    """The block whose tiles come closest in number to what is wanted."""
+    batch, height, width, channels = root.inputs[0].shape
+    down, across = (height - 2) // TILE, (width - 2) // TILE
+    if root.name == "winograd_gradient":
+        batch //= root.shape[0]
+    wanted = min(TILES[root.name], max(DESK // (channels + root.shape[-1]) // COORDINATES, 1))
+    whole = [Block(images, down, across) for images in _divisors(batch)]
+    parts = [Block(1, rows, across) for rows in _divisors(down)]
+    return min(parts + whole, key=lambda block: abs(math.log(block.tiles / wanted)))
+
+
+def tables_of(root: Node) -> list[Table]:
+    """What lies on the desk of a worker, one behind the other."""
+    if 0 in root.shape or root.name == "winograd_kernel":
+        return []
+    tiles, channels, features = block_of(root).tiles, root.inputs[0].shape[-1], root.shape[-1]
+    tables = [_on_desk(tiles, channels), _on_desk(tiles, features)]
+    return tables + [_on_desk(channels, features)] * (root.name == "winograd_gradient")
+
+
+class _Writing:
+    """What the kernels share: addresses, loads, sums, loops."""
+
+    def __init__(self, w: Writer, plan: Plan, kernel: Kernel, shared: bool, registers: int) -> None:
+        root = kernel.root
+        assert root is not None
+        self.w, self.plan, self.root, self.dtype = w, plan, root, root.dtype
+        self.shared, self.registers = shared, registers
+        self.kind = vector(root.dtype)
+        loops = list(root.shape)
+        kept = [a for a, n in enumerate(loops) if n != 1]
+        self.body = Body(w, plan, kernel, loops, {"outer": kept})
+
+    def write(self) -> None:
+        """The whole kernel."""
+        if 0 not in self.root.shape:
+            self._write()
+
+    def _write(self) -> None:
+        raise NotImplementedError
+
+    # -- addresses and values -------------------------------------------------
+
+    def at(self, start: str, *moves: tuple[Index, int]) -> str:
+        """A pointer moved on: so many steps of such a length, for each of the moves."""
+        total: Index = 0
+        for index, stride in moves:
+            total = self.body.plus(total, self.body.times(index, stride))
+        return memory.address(self.w, self.dtype, start, total)
+
+    def start(self, view: View) -> str:
+        """Where a view begins."""
+        return memory.address(self.w, self.dtype, self.body.base(view.buffer), view.offset)
+
+    def load(self, start: str, offset: int = 0) -> str:
+        """A vector."""
+        at = memory.address(self.w, self.dtype, start, offset)
+        return memory.load(self.w, self.dtype, at, 1, LANES, roomy=True)
+
+    def store(self, value: str, start: str, offset: int = 0) -> None:
+        """Store a vector."""
+        at = memory.address(self.w, self.dtype, start, offset)
+        memory.store(self.w, self.dtype, value, at, 1, LANES, roomy=True)
+
+    def plus(self, a: str, b: str) -> str:
+        """a + b."""
+        return self.w.op("fadd", self.dtype, a, b)
+
+    def minus(self, a: str, b: str) -> str:
+        """a - b."""
+        return self.w.op("fsub", self.dtype, a, b)
+
+    def finish(self, value: str, indices: list[Index]) -> None:
+        """What follows the root, at a vector of it."""
+        self.body.values[self.root] = value
+        self.body.write_section("outer", Position(indices, LANES))
+
+    # -- loops ------------------------------------------------------------------
+
+    def along(self, length: int) -> Iterator[Index]:
+        """A loop, or none for a single turn."""
+        if length == 1:
+            yield 0
+            return
+        with self.w.loop("0", str(length)) as loop:
+            yield loop.index
+
+    def vectors(self, length: int) -> Iterator[Index]:
+        """Where each vector of a row begins."""
+        for number in self.along(length // LANES):
+            yield self.body.times(number, LANES)
+
+    def tasks(self, total: int) -> Iterator[Index]:
+        """This worker's part of so many pieces of work."""
+        start, stop = share(self.w, total) if self.shared else ("0", str(total))
+        with self.w.loop(start, stop) as loop:
+            yield loop.index
+
+    def split(self, number: Index, length: int) -> tuple[Index, Index]:
+        """Quotient and rest."""
+        if length == 1 or isinstance(number, int):
+            return divmod(number, length) if isinstance(number, int) else (number, 0)
+        quotient = self.w.let(f"udiv i64 {number}, {length}")
+        return quotient, self.w.let(f"urem i64 {number}, {length}")
+
+    # -- products of matrices ---------------------------------------------------
+
+    def multiply(
+        self, left: Table, right: Table, out: Table, *, turned: bool = False, more: bool = False
+    ) -> None:
+        """A product for each coordinate, its terms added in order.
+
+        out[r, c] = sum over d of left[r, d] right[d, c].
+
+        Args:
+            left, right, out: of matching shapes.
+            turned: left holds its matrix turned about, [d, r].
+            more: the product is added to what is there.
+        """
+        steps = (1, left.columns) if turned else (left.columns, 1)
+        tiling = choose([out.rows], out.columns, right.rows, self.registers)
+        for coordinate in self.along(COORDINATES):
+            a, b, c = (self.at(t.start, (coordinate, t.apart)) for t in (left, right, out))
+            for height, top, downs in _bands(out.rows, tiling.rows):
+                for width, first, acrosses in _bands(out.columns // LANES, tiling.vectors):
+                    for i in self.along(downs):
+                        for j in self.along(acrosses):
+                            row = self.body.plus(self.body.times(i, height), top)
+                            column = self.body.plus(self.body.times(j, width), first)
+                            self._tile(
+                                (height, width, right.rows),
+                                (self.at(a, (row, steps[0])), *steps),
+                                (self.at(b, (column, LANES)), right.columns),
+                                (self.at(c, (row, out.columns), (column, LANES)), out.columns),
+                                more,
+                            )
+
+    def _tile(
+        self,
+        shape: tuple[int, int, int],
+        left: tuple[str, int, int],
+        right: tuple[str, int],
+        out: tuple[str, int],
+        more: bool,
+    ) -> None:
+        """Accumulators in registers: rows, vectors of columns, depth; pointers and strides."""
+        w, (height, width, depth) = self.w, shape
+        places = [m * out[1] + v * LANES for m in range(height) for v in range(width)]
+        sums = [self.load(out[0], p) if more else "zeroinitializer" for p in places]
+        carried = [("ptr", left[0]), ("ptr", right[0]), *((self.kind, s) for s in sums)]
+        with w.loop("0", str(depth), carried=carried) as loop:
+            a, b, *running = loop.values
+            columns = [self.load(b, v * LANES) for v in range(width)]
+            loop.following = [self.at(a, (1, left[2])), self.at(b, (1, right[1]))]
+            for m in range(height):
+                scalar = memory.load_scalar(w, self.dtype, self.at(a, (m, left[1])))
+                spread = memory.spread(w, self.dtype, scalar)
+                for v in range(width):
+                    total = running[m * width + v]
+                    loop.following.append(w.fma(self.dtype, spread, columns[v], total))
+        for place, value in zip(places, loop.values[2:], strict=True):
+            self.store(value, out[0], place)
+
+
+def _bands(total: int, size: int) -> list[tuple[int, int, int]]:
+    """Length, start and number of the pieces: full ones, and one for the rest."""
+    full, rest = divmod(total, size)
+    pieces = [(size, 0, full), (rest, full * size, 1)]
+    return [(length, start, count) for length, start, count in pieces if length and count]
+
+
+class _Tiled(_Writing):
+    """A kernel that works through blocks of tiles."""
+
+    def _write(self) -> None:
+        self.block = block_of(self.root)
+        desk = self.w.let(f"load ptr, ptr {self.body.base(self.plan.desks)}")
+        offset = self.w.let(f"mul i64 %worker, {self.plan.desk}")
+        here = self.w.let(f"getelementptr i8, ptr {desk}, i64 {offset}")
+        self.tables = []
+        for table in tables_of(self.root):
+            self.tables.append(table._replace(start=here))
+            here = self.at(here, (table.size, 1))
+        batch, height = self.root.inputs[0].shape[:2]
+        self.images, self.parts = (
+            batch // self.block.images,
+            (height - 2) // TILE // self.block.rows,
+        )
+        self._work()
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+    def lines(
+        self, view: View, image: Index, top: Index, table: Table
+    ) -> Iterator[tuple[str, str]]:
+        """For each row of tiles and each vector: where it begins in a value, and in a table."""
+        start, (far, down, _, _) = self.start(view), view.strides
+        for n in self.along(self.block.images):
+            for row in self.along(self.block.rows):
+                for lane in self.vectors(table.columns):
+                    place = [
+                        (self.body.plus(image, n), far),
+                        (self.body.plus(top, row), TILE * down),
+                    ]
+                    tile = self.body.plus(self.body.times(n, self.block.rows), row)
+                    tile = self.body.times(tile, self.block.across)
+                    yield (
+                        self.at(start, *place, (lane, 1)),
+                        self.at(table.start, (tile, table.columns), (lane, 1)),
+                    )
+
+    def across(
+        self, view: View, source: str, table: Table, into: str, carried: list[str], turn: Turn
+    ) -> None:
+        """Along a row of tiles; `turn` gives a tile's coordinates and what it hands on."""
+        values = [(self.kind, value) for value in carried]
+        moves = [("ptr", source), ("ptr", into), *values]
+        with self.w.loop("0", str(self.block.across), carried=moves) as loop:
+            here, there, *before = loop.values
+            found, handed_on = turn(here, before)
+            for i, value in enumerate(found):
+                self.store(value, there, i * table.apart)
+            following = [self.at(here, (TILE, view.strides[2])), self.at(there, (1, table.columns))]
+            loop.following = following + handed_on
+
+    def see(self, table: Table, image: Index, top: Index) -> None:
+        """What the tiles see, B' x B; neighbours share two columns."""
+        view = self.plan.operand(self.root, 0)
+        down, right = view.strides[1:3]
+
+        def column(at: str, number: int) -> list[str]:
+            return self._to_input([self.load(at, i * down + number * right) for i in range(SEEN)])
+
+        def turn(at: str, before: list[str]) -> tuple[list[str], list[str]]:
+            more = [*column(at, 2), *column(at, 3)]
+            rows = [(before + more)[i::SEEN] for i in range(SEEN)]
+            return [value for row in rows for value in self._to_input(row)], more
+
+        for source, into in self.lines(view, image, top, table):
+            first = [*column(source, 0), *column(source, 1)]
+            self.across(view, source, table, into, first, turn)
+
+    def _to_input(self, t: list[str]) -> list[str]:
+        """B' t."""
+        sums = self.minus(t[0], t[2]), self.plus(t[1], t[2])
+        return [*sums, self.minus(t[2], t[1]), self.minus(t[3], t[1])]
+
+
+class Product(_Tiled):
+    """Writes a `winograd` with what follows it."""
+
+    def _work(self) -> None:
+        seen, products = self.tables
+        view, (channels, features) = self.plan.operand(self.root, 1), self.root.inputs[1].shape[2:]
+        kernel = Table(channels, features, channels * features, self.start(view))
+        for task in self.tasks(self.images * self.parts):
+            number, part = self.split(task, self.parts)
+            image = self.body.times(number, self.block.images)
+            top = self.body.times(part, self.block.rows)
+            self.see(seen, image, top)
+            self.multiply(seen, kernel, products)
+            self._bring_back(products, image, top)
+
+    def _bring_back(self, products: Table, image: Index, top: Index) -> None:
+        """A' m A for each tile, and what follows."""
+        block = self.block
+        for n in self.along(block.images):
+            for row in self.along(block.rows):
+                for across in self.along(block.across):
+                    for feature in self.vectors(products.columns):
+                        tile = self.body.plus(self.body.times(n, block.rows), row)
+                        tile = self.body.plus(self.body.times(tile, block.across), across)
+                        at = self.at(products.start, (tile, products.columns), (feature, 1))
+                        m = [self.load(at, i * products.apart) for i in range(COORDINATES)]
+                        columns = [self._to_output(m[j::SEEN]) for j in range(SEEN)]
+                        down = self.body.times(self.body.plus(top, row), TILE)
+                        right = self.body.times(across, TILE)
+                        for p in range(TILE):
+                            for q, y in enumerate(self._to_output([c[p] for c in columns])):
+                                place = [self.body.plus(down, p), self.body.plus(right, q)]
+                                self.finish(y, [self.body.plus(image, n), *place, feature])
+
+    def _to_output(self, m: list[str]) -> list[str]:
+        """A' m."""
+        plus, minus = self.plus(m[1], m[2]), self.minus(m[1], m[2])
+        return [self.plus(m[0], plus), self.plus(minus, m[3])]
+
+
+class Gradient(_Tiled):
+    """Writes a `winograd_gradient`; the parts of the batch are shared among the workers."""
+
+    def _work(self) -> None:
+        seen, spread, sums = self.tables
+        parts = self.root.shape[0]
+        images = self.images // parts
+        for part in self.tasks(parts):
+            for at in self.vectors(sums.size):
+                self.store("zeroinitializer", self.at(sums.start, (at, 1)))
+            for number in self.along(images):
+                number = self.body.plus(self.body.times(part, images), number)
+                image = self.body.times(number, self.block.images)
+                for rows in self.along(self.parts):
+                    top = self.body.times(rows, self.block.rows)
+                    self.see(seen, image, top)
+                    self._spread(spread, image, top)
+                    self.multiply(seen, spread, sums, turned=True, more=True)
+            for i in self.along(SEEN):
+                for j in self.along(SEEN):
+                    for channel in self.along(sums.rows):
+                        for feature in self.vectors(sums.columns):
+                            place = [(i, SEEN * sums.apart), (j, sums.apart), (feature, 1)]
+                            at = self.at(sums.start, (channel, sums.columns), *place)
+                            self.finish(self.load(at), [part, i, j, channel, feature])
+
+    def _spread(self, table: Table, image: Index, top: Index) -> None:
+        """What came back to a tile, A g A'."""
+        view = self.plan.operand(self.root, 1)
+        down, right = view.strides[1:3]
+
+        def turn(at: str, before: list[str]) -> tuple[list[str], list[str]]:
+            g = [[self.load(at, p * down + q * right) for p in range(TILE)] for q in range(TILE)]
+            columns = [self._to_coordinates(column) for column in g]
+            rows = [[column[i] for column in columns] for i in range(SEEN)]
+            return [value for row in rows for value in self._to_coordinates(row)], []
+
+        for source, into in self.lines(view, image, top, table):
+            self.across(view, source, table, into, [], turn)
+
+    def _to_coordinates(self, g: list[str]) -> list[str]:
+        """A g."""
+        return [g[0], self.plus(g[0], g[1]), self.minus(g[0], g[1]), g[1]]
+
+
+class KernelChange(_Writing):
+    """Writes a `winograd_kernel`: a kernel to its coordinates, or back; shared along channels."""
+
+    def _write(self) -> None:
+        view, back = self.plan.operand(self.root, 0), self.root.attr("back")
+        before, after = (SEEN, SIZE) if back else (SIZE, SEEN)
+        change = self._to_kernel if back else self._to_coordinates
+        channels, features = self.root.shape[2:]
+        start, (down, right, far, _) = self.start(view), view.strides
+        for channel in self.tasks(channels):
+            for feature in self.vectors(features):
+                at = self.at(start, (channel, far), (feature, 1))
+                columns = [
+                    change([self.load(at, i * down + j * right) for i in range(before)])
+                    for j in range(before)
+                ]
+                for i in range(after):
+                    for j, value in enumerate(change([column[i] for column in columns])):
+                        self.finish(value, [i, j, channel, feature])
+
+    def _half(self, value: str) -> str:
+        return self.w.op("fmul", self.dtype, value, splat(self.dtype, 0.5))
+
+    def _to_coordinates(self, w: list[str]) -> list[str]:
+        """G w."""
+        ends, middle = self._half(self.plus(w[0], w[2])), self._half(w[1])
+        return [w[0], self.plus(ends, middle), self.minus(ends, middle), w[2]]
+
+    def _to_kernel(self, u: list[str]) -> list[str]:
+        """G' u."""
+        plus, minus = self._half(self.plus(u[1], u[2])), self._half(self.minus(u[1], u[2]))
+        return [self.plus(u[0], plus), minus, self.plus(plus, u[3])]
+
+
+WRITERS: dict[str, type[Product] | type[Gradient] | type[KernelChange]] = {
+    "winograd": Product,
+    "winograd_gradient": Gradient,
+    "winograd_kernel": KernelChange,
+}
+"""Of each row, who writes its kernel."""
