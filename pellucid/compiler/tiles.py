@@ -38,8 +38,9 @@ def terms(root: Node) -> int:
     if root.name in ("matmul", "tensordot"):
         return math.prod(root.inputs[0].shape[-depth_axes(root) :])
     x = root.inputs[0].shape
-    depths = {"winograd": 4 * x[-1], "winograd_gradient": math.prod(x[:3]) // root.shape[0] // 4}
-    return depths.get(root.name, 2)
+    if root.name == "winograd":
+        return 4 * x[-1]
+    return x[0] // root.shape[0] * x[1] * x[2] // 4 if root.name == "winograd_gradient" else 2
 
 
 def depth_of(root: Node, left: View, right: View) -> list[Axis]:
