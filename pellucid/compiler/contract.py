@@ -25,7 +25,7 @@ from .body import LINE, Body, Position
 from .ir import Writer, element, vector
 from .kernels import Kernel, Plan
 from .nest import share
-from .tiles import Axis, choose, depth_of, shared_axes
+from .tiles import SHARES, Axis, choose, depth_of, shared_axes
 from .views import View
 
 UNROLLED_EPILOGUE = 96
@@ -100,8 +100,11 @@ class Contraction:
         total = math.prod(axis.length for axis in self.depth)
         self.is_short = total <= SHORT_DEPTH
         self.shared_terms = self._shared_terms()
+        parts = math.prod(axis.length for axis in self.batch)
+        shares = SHARES // parts if shared else 1
+        lengths = [n for n, _ in self.rows]
         self.tiling = choose(
-            [n for n, _ in self.rows], self.columns, total, registers, self.shared_terms
+            lengths, self.columns, total, registers, self.shared_terms, max(shares, 1)
         )
         self.kind = vector(self.dtype)
 

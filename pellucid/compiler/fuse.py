@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from typing import Any
 
 from pellucid.core.node import Node
 
@@ -44,29 +45,24 @@ def fuse(plan: Plan) -> Plan:
 
 def join_siblings(plan: Plan) -> None:
     """Reductions of the same loops that read the same values read them once."""
-    done: list[Kernel] = []
+    alike: dict[Any, dict[Kernel, set[Buffer]]] = defaultdict(dict)
     for kernel in list(plan.kernels):
-        joined = kernel
-        for other in list(done):
-            if _are_siblings(plan, other, joined):
+        if kernel.kind != "reduce" or kernel.reduces_lanes:
+            continue
+        others, joined = alike[kernel.domain, kernel.reduced_axes], kernel
+        for other, seen in list(others.items()):
+            if seen & _walked(plan, joined):
                 found = merge(plan, other, joined, siblings=True)
                 if found is not None:
-                    done.remove(other)
+                    del others[other]
                     joined = found
-        if joined.kind == "reduce":
-            done.append(joined)
+        others[joined] = _walked(plan, joined)
 
 
-def _are_siblings(plan: Plan, a: Kernel, b: Kernel) -> bool:
-    if a.kind != "reduce" or b.kind != "reduce" or a.reduces_lanes or b.reduces_lanes:
-        return False
-    if a.domain != b.domain or a.reduced_axes != b.reduced_axes:
-        return False
-    large = math.prod(a.domain)
-    seen = [
-        {r.view.buffer for r in plan.reads(k) if math.prod(r.view.shape) == large} for k in (a, b)
-    ]
-    return bool(seen[0] & seen[1])
+def _walked(plan: Plan, kernel: Kernel) -> set[Buffer]:
+    """What a reduction reads with all of its loops."""
+    large = math.prod(kernel.domain)
+    return {r.view.buffer for r in plan.reads(kernel) if math.prod(r.view.shape) == large}
 
 
 def link(plan: Plan) -> None:

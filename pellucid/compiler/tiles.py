@@ -14,6 +14,9 @@ from .views import View
 
 MOST_ROWS = 32
 
+FEW_ROWS, SHARES = 6, 4
+"""Tiles that a product which workers share should have at least, unless it has too few rows."""
+
 
 class Axis(NamedTuple):
     """One contracted axis: its length, and the strides along it on either side."""
@@ -82,9 +85,19 @@ class Tiling:
     last_rows: int
     last_vectors: int
 
+    @property
+    def count(self) -> int:
+        """How many tiles there are."""
+        return self.outer * self.row_tiles * self.column_tiles
+
 
 def choose(
-    lengths: Sequence[int], columns: int, depth: int, registers: int, shared: int = 1
+    lengths: Sequence[int],
+    columns: int,
+    depth: int,
+    registers: int,
+    shared: int = 1,
+    shares: int = 1,
 ) -> Tiling:
     """The tile that needs the fewest cycles, edges and padding included.
 
@@ -98,9 +111,11 @@ def choose(
         depth: terms of each element.
         registers: vectors that the processor's registers hold.
         shared: terms for which each spread scalar serves, their columns held as well.
+        shares: how many tiles there must be, if a tile of few rows allows that.
     """
     lengths = [max(n, 1) for n in lengths]
     vectors = max(-(-columns // LANES), 1)
+    fewest = min(shares, vectors * math.prod(lengths) // FEW_ROWS)
     best: tuple[float, Tiling] | None = None
     for axis in range(len(lengths) - 1, -1, -1):
         inner, outer = math.prod(lengths[axis + 1 :]), math.prod(lengths[:axis])
@@ -110,6 +125,8 @@ def choose(
                 if r * v + v * shared + 1 > registers and r * v > 1:
                     break
                 tiling = _cut(lengths[axis], part, vectors, v, axis, inner, outer)
+                if tiling.count < fewest:
+                    continue
                 cost = _cost(tiling, lengths[axis] // part, vectors // v, depth, shared)
                 if best is None or cost < best[0]:
                     best = cost, tiling

@@ -7,6 +7,7 @@ of views; only a reshape that padding or strides prevent needs a copy.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,6 +97,12 @@ class View:
 
     def squeezed(self) -> View:
         """Without axes of length 1."""
+        return self._squeezed
+
+    @functools.cached_property
+    def _squeezed(self) -> View:
+        if 1 not in self.shape:
+            return self
         kept = [a for a, n in enumerate(self.shape) if n != 1]
         return View(
             self.buffer,
@@ -126,11 +133,13 @@ class View:
         return rule(self, **dict(node.attrs))
 
 
+@functools.lru_cache(1 << 14)
 def squeeze(shape: Shape) -> Shape:
     """A shape without axes of length 1: the domain of a loop."""
     return tuple(n for n in shape if n != 1)
 
 
+@functools.lru_cache(1 << 14)
 def split(shape: Shape, strides: tuple[int, ...], finer: Shape) -> tuple[int, ...] | None:
     """Strides along the axes of a finer shape, whose products of neighbours are the axes given.
 
@@ -164,6 +173,7 @@ def split(shape: Shape, strides: tuple[int, ...], finer: Shape) -> tuple[int, ..
     return tuple(found) if next(axes, None) is None else None
 
 
+@functools.lru_cache(1 << 14)
 def refines(finer: Shape, shape: Shape) -> bool:
     """Loops of the finer shape pass through a value of this shape, element by element."""
     return finer == shape or split(shape, (0,) * len(shape), finer) is not None
