@@ -101,7 +101,7 @@ class Contraction:
         self.is_short = total <= SHORT_DEPTH
         self.shared_terms = self._shared_terms()
         parts = math.prod(axis.length for axis in self.batch)
-        shares = SHARES // parts if shared else 1
+        shares = SHARES // max(parts, 1) if shared else 1
         lengths = [n for n, _ in self.rows]
         self.tiling = choose(
             lengths, self.columns, total, registers, self.shared_terms, max(shares, 1)
