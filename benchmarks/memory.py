@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [WORKLOAD] [--peers PEER ...] [--rounds N]
 
-Each measurement is a process of its own, which asks the system (`getrusage`) what it took at most:
+Each measurement is a process of its own, which asks the system what it took at most:
 once everything is loaded and the network is made, and once it has trained. What is compiled on the
 way counts; caches of compiled code are empty.
 """
