@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,8 @@ class CompiledProgram:
         start += -start % ALIGNMENT
         self._desk: int = description["desk"]
         self._desks = np.zeros(1, np.int64)  # the address of each worker's own memory
-        self._own = self._furnish(1)
+        self._own = np.zeros(0, np.uint8)
+        self.furnish(1)
         self._cells = [s if isinstance(s, Cell) else Cell(s) for s in cache.sources(computation)]
         slots = description["slots"]
         self._table = np.zeros(len(slots) + 1, np.int64)
@@ -168,23 +169,32 @@ class CompiledProgram:
             table[slot] = outputs[number].ctypes.data
         return table
 
-    def _furnish(self, workers: int) -> np.ndarray:
-        """Memory with a desk for so many workers."""
-        own = np.zeros(workers * self._desk + ALIGNMENT, np.uint8)
-        start = own.ctypes.data
-        self._desks[0] = start + -start % ALIGNMENT
-        return own
+    def furnish(self, workers: int) -> None:
+        """See to it that so many workers have a desk, memory of their own."""
+        size = workers * self._desk + ALIGNMENT
+        if size > self._own.nbytes:
+            self._own = np.zeros(size, np.uint8)
+            start = self._own.ctypes.data
+            self._desks[0] = start + -start % ALIGNMENT
 
-    def on_workers(self, work: Callable[[int, int, int], None], steps: int) -> None:
-        """Call `work(worker, workers, meeting)` on as many workers as suits so many steps."""
+    def on_workers(
+        self,
+        work: Callable[[int, int, int], None],
+        steps: int,
+        beside: Iterable[CompiledProgram] = (),
+    ) -> None:
+        """Call `work(worker, workers, meeting)` on as many workers as suits so many steps.
+
+        Programs that the same call runs stand `beside`.
+        """
         record = self._meeting.ctypes.data
         available = get_threads() if self._shared else 1
         if available == 1:
             work(0, 1, record)
             return
         workers = self._choice.workers(available, steps)
-        if workers * self._desk + ALIGNMENT > self._own.nbytes:
-            self._own = self._furnish(workers)
+        for each in (self, *beside):
+            each.furnish(workers)
         started, share = time.perf_counter(), 1.0
         if workers == 1:
             work(0, 1, record)

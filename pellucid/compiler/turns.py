@@ -73,4 +73,5 @@ def run_in_turn(parts: Sequence[Part]) -> None:
         distinct[id(leader)].on_workers(
             lambda worker, workers, meeting: turns(*arguments, worker, workers, meeting),
             int(counts.sum()),
+            distinct.values(),
         )

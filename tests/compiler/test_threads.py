@@ -15,6 +15,7 @@ import pellucid as pe
 from pellucid import compiler
 from pellucid.compiler.program import CompiledProgram
 from pellucid.compiler.threads import POOL, Choice, available_processors
+from pellucid.compiler.turns import run_in_turn
 from pellucid.core.node import leaf, tracing
 from pellucid.core.program import Computation
 from pellucid.core.storage import Cell
@@ -174,3 +175,23 @@ def test_a_bound_function_sees_what_its_arrays_hold():
     with threads(2):
         CompiledProgram(trace(lambda x: x + x, LARGE)).bind([LARGE], [big])()
     np.testing.assert_array_equal(big, LARGE + LARGE)
+
+
+def test_every_worker_has_a_desk_in_all_programs_of_a_call():
+    """A batch and its rest are two programs of one call: what one worker computes on its desk
+    must not reach another's."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((3, 3, 32, 32)).astype(np.float32)
+    parts = []
+    for batch in (6, 2):
+        x = rng.standard_normal((batch, 16, 16, 32)).astype(np.float32)
+        c = trace(lambda x, w: pe.conv(x, w, padding="same"), x, w)
+        program = CompiledProgram(c)
+        assert program._desk > 0
+        parts.append((program, [x, w], [np.zeros(x.shape, np.float32)], 1))
+    with threads(3):
+        run_in_turn(parts)
+    for program, inputs, (found,), _ in parts:
+        assert program._own.nbytes >= 3 * program._desk
+        with threads(1):
+            np.testing.assert_array_equal(found, run(program.computation, inputs)[0])
