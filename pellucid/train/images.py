@@ -91,8 +91,11 @@ def images_of(
     """
     if mode not in MODES:
         raise ValueError(f"mode must be 'RGB' or 'L', received {mode!r}")
+    if not len(files):
+        raise DataError("expected the names of images, received none")
     wanted = _size(size)
-    X: np.ndarray | None = None
+    shape = None if wanted is None else (len(files), *wanted, MODES[mode])
+    X = None if shape is None else np.empty(shape, np.float32)  # refused now, if it is too large
     for row, file in enumerate(files):
         pixels = _pixels(file, mode, wanted)
         if X is None:
@@ -103,8 +106,7 @@ def images_of(
                 f"it {X.shape[2]} and {X.shape[1]}; give a size to bring all images to"
             )
         np.divide(pixels, np.float32(255), out=X[row])
-    if X is None:
-        raise DataError("expected the names of images, received none")
+    assert X is not None
     return X
 
 
