@@ -1,18 +1,39 @@
-"""From the records of the study of images and signals to tables and a figure."""
+"""From the records of the study of images and signals to a table and a figure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from .overfitting_report import table, write
 
-if TYPE_CHECKING:
-    from .images import Task
+__all__ = ["choice", "draw", "read", "runs", "tables", "write"]
 
 Record = dict[str, Any]
+
+
+class Task(Protocol):
+    """What is said of a task."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def setting(self) -> str: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def goal(self) -> float | None: ...
 
 
 def read(path: Path) -> list[Record]:
@@ -22,7 +43,7 @@ def read(path: Path) -> list[Record]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def choice(records: list[Record], name: str) -> Record:
+def choice(records: Sequence[Record], name: str) -> Record:
     """Return the latest choice of a learning rate.
 
     Raises:
@@ -34,7 +55,81 @@ def choice(records: list[Record], name: str) -> Record:
     return made[-1]
 
 
-def runs(records: list[Record], name: str) -> list[Record]:
+def runs(records: Sequence[Record], name: str) -> list[Record]:
     """Return the latest run of each seed, in the order of the seeds."""
     latest = {r["seed"]: r for r in records if r["kind"] == "run" and r["task"] == name}
     return [latest[seed] for seed in sorted(latest)]
+
+
+def tables(records: Sequence[Record], tasks: Mapping[str, Task]) -> str:
+    """Return what came out, and how the rates were chosen, as Markdown."""
+    found = {name: runs(records, name) for name in tasks if runs(records, name)}
+    results = [_result(tasks[name], made) for name, made in found.items()]
+    choices = [_chosen(tasks[name], choice(records, name)) for name in found]
+    head = ("", "epochs", "right of the test rows, by seed", "goal", "seconds", "ms a step")
+    return (
+        f"{table(head, results)}\n\n"
+        "How each was trained; in brackets the loss on held-out training rows with each rate\n\n"
+        f"{table(('', 'changes while training', 'batch', 'greatest rate chosen'), choices)}"
+    )
+
+
+def _result(task: Task, made: Sequence[Record]) -> list[str]:
+    right = [100 * r["curves"]["val_accuracy"][-1] for r in made]
+    seconds = statistics.median(r["seconds"] for r in made)
+    steps = statistics.median(r["milliseconds per step"] for r in made)
+    return [
+        f"{task.title} ({made[0]['parameters']:,} parameters)",
+        str(len(made[0]["curves"]["loss"])),
+        f"**{', '.join(f'{r:.2f}' for r in right)} %** of {made[0]['rows'][1]:,}",
+        "" if task.goal is None else f"{100 * task.goal:g} %",
+        f"{seconds:.0f}",
+        f"{steps:.1f}",
+    ]
+
+
+def _chosen(task: Task, made: Record) -> list[str]:
+    tried = ", ".join(f"{rate} ({loss:g})" for rate, loss in made["losses"].items())
+    chosen = f"**{made['rate']:g}** of {tried}; {made['epochs']} epochs"
+    return [task.title, task.setting, str(task.batch), chosen]
+
+
+def draw(path: Path, records: Sequence[Record], tasks: Mapping[str, Task]) -> None:
+    """Draw the errors on training and on test rows epoch by epoch, where matplotlib is there."""
+    try:
+        from matplotlib.figure import Figure  # optional, and only to draw
+    except ImportError:
+        print("no figure: matplotlib is not installed")
+        return
+    figure = Figure(figsize=(9, 5.4), dpi=90, layout="constrained")
+    axes = figure.subplots(2, 3).flat
+    for panel, (name, task) in zip(axes, tasks.items(), strict=True):
+        for i, run in enumerate(runs(records, name)):
+            epochs = np.arange(1, len(run["curves"]["loss"]) + 1)
+            for column, color, label in (
+                ("accuracy", "C0", "training rows, in training mode"),
+                ("val_accuracy", "C1", "test rows"),
+            ):
+                wrong = 100 * (1 - np.array(run["curves"][column]))
+                panel.plot(epochs, wrong, color=color, lw=1, label=None if i else label)
+        if task.goal is not None:
+            panel.axhline(100 * (1 - task.goal), color="0.6", lw=0.8, ls=":", label="goal")
+        panel.set_title(task.title, fontsize=9)
+        panel.set_yscale("symlog", linthresh=1)
+        panel.set_ylim(0, 100)
+        panel.set_yticks((0, 1, 2, 5, 10, 20, 50, 100), minor=False)
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_locator(_none())
+        panel.set_xlabel("epoch", fontsize=8)
+        panel.tick_params(labelsize=8)
+    figure.supylabel("% wrong", fontsize=9)
+    figure.legend(
+        *panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
+    figure.savefig(path)
+
+
+def _none() -> Any:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
