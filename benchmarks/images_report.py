@@ -101,35 +101,38 @@ def draw(path: Path, records: Sequence[Record], tasks: Mapping[str, Task]) -> No
     except ImportError:
         print("no figure: matplotlib is not installed")
         return
-    figure = Figure(figsize=(9, 5.4), dpi=90, layout="constrained")
-    axes = figure.subplots(2, 3).flat
-    for panel, (name, task) in zip(axes, tasks.items(), strict=True):
-        for i, run in enumerate(runs(records, name)):
-            epochs = np.arange(1, len(run["curves"]["loss"]) + 1)
-            for column, color, label in (
-                ("accuracy", "C0", "training rows, in training mode"),
-                ("val_accuracy", "C1", "test rows"),
-            ):
-                wrong = 100 * (1 - np.array(run["curves"][column]))
-                panel.plot(epochs, wrong, color=color, lw=1, label=None if i else label)
+    figure = Figure(figsize=(9.5, 5.4), dpi=90, layout="constrained")
+    for panel, (name, task) in zip(figure.subplots(2, 3).flat, tasks.items(), strict=True):
+        made = runs(records, name)
+        for column, color, label in COLUMNS:
+            if made:
+                _draw(panel, wrong(made, column), color, label)
+        allowed = 0.3 if task.goal is None else 1 - task.goal
         if task.goal is not None:
-            panel.axhline(100 * (1 - task.goal), color="0.6", lw=0.8, ls=":", label="goal")
-        panel.set_title(task.title, fontsize=9)
-        panel.set_yscale("symlog", linthresh=1)
-        panel.set_ylim(0, 100)
-        panel.set_yticks((0, 1, 2, 5, 10, 20, 50, 100), minor=False)
-        panel.yaxis.set_major_formatter("{x:g}")
-        panel.yaxis.set_minor_locator(_none())
+            panel.axhline(100 * allowed, color="0.6", lw=0.8, ls=":", label="goal")
+        panel.set_title(task.title, fontsize=8)
+        panel.set_ylim(0, min(80.0, 300 * allowed))
         panel.set_xlabel("epoch", fontsize=8)
         panel.tick_params(labelsize=8)
     figure.supylabel("% wrong", fontsize=9)
-    figure.legend(
-        *panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
-    )
+    lines = panel.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
 
 
-def _none() -> Any:
-    from matplotlib.ticker import NullLocator
+COLUMNS = (
+    ("accuracy", "C0", "training rows, in training mode"),
+    ("val_accuracy", "C1", "test rows"),
+)
 
-    return NullLocator()
+
+def wrong(made: Sequence[Record], column: str) -> np.ndarray:
+    """Return the percentage of wrong answers, by seed and epoch."""
+    return 100 * (1 - np.array([r["curves"][column] for r in made]))
+
+
+def _draw(panel: Any, values: np.ndarray, color: str, label: str) -> None:
+    """Draw the mean over the seeds, and how far they lie apart."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    panel.plot(epochs, values.mean(axis=0), color=color, lw=1.2, label=label)
+    panel.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, lw=0)
