@@ -144,17 +144,26 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
 def _pixels(file: str | os.PathLike[str], mode: str, size: tuple[int, int] | None) -> np.ndarray:
     """The bytes of an image (height, width, channels)."""
     try:
-        from PIL import Image  # an optional dependency
+        from PIL import Image, ImageOps  # an optional dependency
     except ImportError:
         raise ImportError(
             'reading images needs Pillow: pip install "pellucid[images]"', name="PIL"
         ) from None
     try:
         with Image.open(file) as image:
-            made = image.convert(mode)
+            if image.mode in ("I", "F"):
+                raise DataError(
+                    f"{file} has pixels of 32 bits: save it with 8 or 16 bits a channel"
+                )
+            made = ImageOps.exif_transpose(image)  # as the camera was held
+            if made.mode.startswith("I;16"):  # which convert would cut off at 255
+                made = Image.fromarray((np.asarray(made) >> 8).astype(np.uint8))
+            made = made.convert(mode)
             if size is not None and made.size != (size[1], size[0]):
                 made = made.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(made, np.uint8).reshape(made.size[1], made.size[0], MODES[mode])
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as an image: {error}") from None
 

@@ -60,6 +60,28 @@ def test_images_are_brought_to_a_size_and_to_gray(folder):
     np.testing.assert_allclose(read_images(path, size=(6, 9)).X[0], pixels[0] / 255, rtol=1e-6)
 
 
+def test_images_of_16_bits_keep_their_range(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    pixels = np.array([[0, 256, 30_000], [40_000, 65_535, 128]], np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = images_of([tmp_path / "a.png"], mode="L")[0, :, :, 0]
+    np.testing.assert_allclose(found, pixels / 65_535, atol=1 / 255)
+    Image.fromarray(np.ones((2, 3), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a.tif has pixels of 32 bits: save it with 8 or 16"):
+        images_of([tmp_path / "a.tif"])
+
+
+def test_photos_stand_as_the_camera_was_held(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8)
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    image.save(tmp_path / "a.png", exif=exif)
+    found = images_of([tmp_path / "a.png"], mode="L")[0, :, :, 0]
+    np.testing.assert_allclose(found, np.rot90(pixels, -1) / 255, rtol=1e-6)
+
+
 def test_folders_and_images_that_are_refused(folder, tmp_path):
     Image = pytest.importorskip("PIL.Image")
     path, _ = folder
