@@ -6,34 +6,18 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .overfitting_report import table, write
 
+if TYPE_CHECKING:
+    from .images import Task
+
 __all__ = ["choice", "draw", "read", "runs", "tables", "write"]
 
 Record = dict[str, Any]
-
-
-class Task(Protocol):
-    """What is said of a task."""
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def setting(self) -> str: ...
-
-    @property
-    def epochs(self) -> int: ...
-
-    @property
-    def batch(self) -> int: ...
-
-    @property
-    def goal(self) -> float | None: ...
 
 
 def read(path: Path) -> list[Record]:
@@ -103,9 +87,8 @@ def draw(path: Path, records: Sequence[Record], tasks: Mapping[str, Task]) -> No
         return
     figure = Figure(figsize=(9.5, 5.4), dpi=90, layout="constrained")
     for panel, (name, task) in zip(figure.subplots(2, 3).flat, tasks.items(), strict=True):
-        made = runs(records, name)
-        for column, color, label in COLUMNS:
-            if made:
+        if made := runs(records, name):
+            for column, color, label in COLUMNS:
                 _draw(panel, wrong(made, column), color, label)
         allowed = 0.3 if task.goal is None else 1 - task.goal
         if task.goal is not None:
