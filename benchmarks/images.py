@@ -174,7 +174,7 @@ TASKS = {
     ),
     "gunpoint": Task(
         "1-D residual network on GunPoint",
-        "none",
+        "as they are",
         series("GunPoint"),
         lambda: models.series_resnet(2),
         rates=(3e-4, 1e-3, 3e-3),
@@ -186,7 +186,7 @@ TASKS = {
     ),
     "synthetic-control": Task(
         "1-D residual network on SyntheticControl",
-        "none",
+        "as they are",
         series("SyntheticControl"),
         lambda: models.series_resnet(6),
         rates=(3e-4, 1e-3, 3e-3),

@@ -54,7 +54,7 @@ def tables(records: Sequence[Record], tasks: Mapping[str, Task]) -> str:
     return (
         f"{table(head, results)}\n\n"
         "How each was trained; in brackets the loss on held-out training rows with each rate\n\n"
-        f"{table(('', 'changes while training', 'batch', 'greatest rate chosen'), choices)}"
+        f"{table(('', 'setting', 'batch', 'greatest rate chosen'), choices)}"
     )
 
 

@@ -91,7 +91,7 @@ def test_records_and_tables(signals, monkeypatch, tmp_path):
     assert (
         f"| bars (26 parameters) | 6 | **{right[0]:.2f}, {right[1]:.2f} %** of 20 | 98 % |" in text
     )
-    assert "| bars | none | 16 | **0.01** of 0.0001 (" in text
+    assert "| bars | as they are | 16 | **0.01** of 0.0001 (" in text
     wrong = images_report.wrong(images_report.runs(records, "bars"), "val_accuracy")
     assert wrong.shape == (2, 6)
     np.testing.assert_allclose(wrong[:, -1], [100 - r for r in right])
