@@ -29,16 +29,11 @@ NAMES = [w.name for w in WORKLOADS if w.timed == "step"]
 
 
 def megabytes() -> float:
-    """Return the largest resident size of this process so far.
-
-    On Linux as the kernel counts it for this program: what `getrusage` says begins with the size of
-    the process that started it.
-    """
+    """Return the largest resident size of this process so far."""
     status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        if "VmHWM" in fields:
-            return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
+    if status.exists():  # in Linux getrusage counts what the process that started this one held
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

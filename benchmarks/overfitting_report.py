@@ -96,7 +96,8 @@ def tables(study: Study, settings: Mapping[str, str], folds: int) -> str:
     return "\n\n".join(parts)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -109,7 +110,7 @@ def _figures(study: Study, part: str, folds: int) -> str:
             mean, of_means, of_folds = spread(values(study, name, part, figure), folds)
             cells.append(f"{mean:.3f} ± {of_means:.3f} ({of_folds:.3f})")
         rows.append(cells)
-    return _table(["", *FIGURES], rows)
+    return table(["", *FIGURES], rows)
 
 
 def _differences(study: Study, other: str, folds: int) -> str:
@@ -124,7 +125,7 @@ def _differences(study: Study, other: str, folds: int) -> str:
             text = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
             cells.append(f"**{text}**" if low > 0 or high < 0 else text)
         rows.append(cells)
-    return _table(["", *FIGURES], rows)
+    return table(["", *FIGURES], rows)
 
 
 def _chosen(study: Study, settings: Mapping[str, str]) -> str:
@@ -133,7 +134,7 @@ def _chosen(study: Study, settings: Mapping[str, str]) -> str:
         counts = Counter(found.strength for found in study[name] if found.strength is not None)
         chosen = ", ".join(f"{s:g} ({n} folds)" for s, n in sorted(counts.items()))
         rows.append([name, setting, chosen])
-    return _table(["", "setting", "chosen"], rows)
+    return table(["", "setting", "chosen"], rows)
 
 
 def write(path: Path, text: str) -> None:

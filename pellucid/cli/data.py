@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from pellucid.io import ModelFileError
-from pellucid.train import datasets, images
+from pellucid.train import checks, datasets, images
 from pellucid.train.series import is_series, read_series
 from pellucid.train.table_files import read_table, split_path
 from pellucid.train.tables import STANDARD_INPUT, DataError, Table
@@ -143,6 +143,21 @@ def source_of(
     if (source.table or source.columns) and not source.is_table:
         raise click.UsageError("--table and --columns are for tables")
     return source
+
+
+def check_target(source: Source) -> None:
+    """Refuse a table without a column to predict, and what is not there at all.
+
+    Raises:
+        UsageError: the column is to be named.
+        ClickException: there is nothing of that name.
+    """
+    if not source.is_table or source.target is not None:
+        return
+    file = split_path(source.data or "")[0]
+    if source.data != STANDARD_INPUT and not os.path.exists(file):
+        raise click.ClickException(f"cannot read {file}: there is no such file or folder")
+    raise click.UsageError(f"name the column of {source.data} to predict with --target COLUMN")
 
 
 def names_of(text: str | None) -> tuple[str, ...]:
@@ -277,9 +292,12 @@ def _read_archive(source: Source, test: bool) -> Rows:
 
 
 def _checked(rows: Rows) -> Rows:
-    """The rows of an archive, if there is one target for each of at least one."""
-    if len(rows.X) == 0:
-        raise DataError(f"{rows.name} has no rows")
+    """The rows of an archive, if they are finite numbers and there is one target for each."""
+    X = checks.numeric(rows.X, rows.name)
+    if X.size == 0:
+        lacks = "no rows" if len(X) == 0 else f"inputs of shape {X.shape}, which hold nothing"
+        raise DataError(f"{rows.name} has {lacks}")
+    checks.finite(X, rows.name)
     if rows.targets is not None and rows.targets.shape[:1] != (len(rows.X),):
         raise DataError(
             f"{rows.name} has targets of shape {rows.targets.shape}, expected one for each of its "

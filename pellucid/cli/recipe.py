@@ -76,8 +76,8 @@ class Recipe:
         """
         if rows.targets is None:
             raise DataError(
-                f"{rows.name} has no targets to learn from: name the column with --target, or the "
-                "file with --labels"
+                f"{rows.name} has no targets to learn from: name the column with --target or the "
+                "file with --labels, or put images into a folder for each class"
             )
         shared: dict[str, Any] = {"target": target or "", "columns": columns}
         if isinstance(rows.X, Table):

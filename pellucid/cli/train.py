@@ -20,7 +20,7 @@ from pellucid.train.split import shares_of_rest, split_rows
 from pellucid.train.tables import DataError
 
 from .cross_validation import cross_validate, describe_folds
-from .data import Rows, Source, check_output, data_options, names_of, read, source_of
+from .data import Rows, Source, check_output, check_target, data_options, names_of, read, source_of
 from .errors import plainly
 from .recipe import CLASSES, QUANTITIES, Recipe
 from .score import describe, score
@@ -172,8 +172,7 @@ def train(
     """
     source = replace(source_of(data, target, drop, images, labels, table, columns), size=size)
     held_out = _test_source(test, test_images, test_labels, source)
-    if source.is_table and target is None:
-        raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
+    check_target(source)
     if images is not None and labels is None:
         raise click.UsageError("--images needs --labels to learn from")
     with plainly():
@@ -314,6 +313,11 @@ def network(
         if not channels and len(shape) == 2:
             shape = (*shape, 1)
             layers.append(nn.Reshape(shape))
+        if not channels and len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 3:
+            raise DataError(
+                f"the rows have shape {shape}: the channels seem to stand first; "
+                "pellucid.channels_last(X) puts them last"
+            )
         axes = len(shape) - 2
         if axes >= len(_CONVOLUTIONS):
             raise DataError(f"--conv needs images or time series, received shape {shape}")

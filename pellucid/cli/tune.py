@@ -13,7 +13,7 @@ from pellucid.train.run import format_figure
 from pellucid.train.space import DEFAULTS
 from pellucid.train.trials import Trial
 
-from .data import check_output, data_options, names_of, read, source_of
+from .data import check_output, check_target, data_options, names_of, read, source_of
 from .errors import plainly
 from .recipe import CLASSES, QUANTITIES, Recipe
 from .score import describe, score
@@ -132,8 +132,7 @@ def tune(
     --width take choices, "16,64", or the ends of a range, "1e-4:0.1".
     """
     source = source_of(data, target, drop, images, labels, table, columns)
-    if source.is_table and target is None:
-        raise click.UsageError(f"name the column of {data} to predict with --target COLUMN")
+    check_target(source)
     if metric is not None and metric not in METRICS:
         raise click.UsageError(f"--score must be one of {', '.join(METRICS)}")
     with plainly():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid import nn
+from pellucid.nn.linear import positive_integer
 
 
 def autoencoder(code: int = 32, channels: int = 1, size: int = 28) -> nn.Sequential:
@@ -33,7 +34,7 @@ def autoencoder(code: int = 32, channels: int = 1, size: int = 28) -> nn.Sequent
 
     Source: Masci, Meier, Ciresan, Schmidhuber: Stacked convolutional auto-encoders (2011).
     """
-    if size % 4:
+    if positive_integer("size", size) % 4:
         raise ValueError(f"size must be a multiple of 4, it is halved twice; received {size}")
     small = size // 4
     encoder = nn.Sequential(

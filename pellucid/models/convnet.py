@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid import nn
+from pellucid.nn.linear import positive_integer
 
 from .start import SMALL
 
@@ -21,12 +22,15 @@ def convnet(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Sequenti
     Returns:
         A model from (batch, size, size, channels) to (batch, classes).
 
+    Raises:
+        ValueError: size is not a multiple of 4.
+
     Example:
         >>> import pellucid as pe
         >>> pe.models.convnet().summary((32, 32, 3)).output_shape
         (10,)
     """
-    if size % 4:
+    if positive_integer("size", size) % 4:
         raise ValueError(f"size must be a multiple of 4, it is halved twice; received {size}")
     return nn.Sequential(
         *_stage(channels, 32),

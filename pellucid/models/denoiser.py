@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid import nn
+from pellucid.nn.linear import positive_integer
 
 
 def denoiser(channels: int = 1, features: int = 32, depth: int = 5) -> nn.Sequential:
@@ -32,7 +33,7 @@ def denoiser(channels: int = 1, features: int = 32, depth: int = 5) -> nn.Sequen
     Source: Zhang, Zuo, Chen, Meng, Zhang: Beyond a Gaussian denoiser: residual learning of
     deep CNN for image denoising (2017).
     """
-    if depth < 2:
+    if positive_integer("depth", depth) < 2:
         raise ValueError(f"depth must be at least 2, received {depth}")
     layers: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding="same"), nn.ReLU()]
     for _ in range(depth - 2):

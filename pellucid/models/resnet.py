@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid import nn
+from pellucid.nn.linear import positive_integer
 
 from .start import SMALL
 
@@ -33,7 +34,7 @@ def resnet(depth: int = 20, classes: int = 10, channels: int = 3) -> nn.Sequenti
 
     Source: He, Zhang, Ren, Sun: Deep residual learning for image recognition (2016).
     """
-    blocks, rest = divmod(depth - 2, 6)
+    blocks, rest = divmod(positive_integer("depth", depth) - 2, 6)
     if rest or blocks < 1:
         raise ValueError(f"depth must be 8, 14, 20 or another 6 n + 2, received {depth}")
     layers: list[nn.Module] = [*_convolution(channels, 16), nn.ReLU()]

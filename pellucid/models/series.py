@@ -30,6 +30,9 @@ def series_resnet(
     Returns:
         A model from (batch, length, channels) of any length to (batch, classes).
 
+    Raises:
+        ValueError: widths or sizes are not lists of whole numbers.
+
     Example:
         >>> import pellucid as pe
         >>> pe.models.series_resnet(2, widths=(8, 16)).summary((150, 1)).output_shape
@@ -38,6 +41,9 @@ def series_resnet(
     Source: Wang, Yan, Oates: Time series classification from scratch with deep neural
     networks: a strong baseline (2017).
     """
+    for name, numbers in (("widths", widths), ("sizes", sizes)):
+        if not isinstance(numbers, Sequence) or not numbers:
+            raise ValueError(f"{name} must be one or more whole numbers, received {numbers!r}")
     layers: list[nn.Module] = []
     for features in widths:
         inner: list[nn.Module] = []

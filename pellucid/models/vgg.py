@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid import nn
+from pellucid.nn.linear import positive_integer
 
 from .start import SMALL
 
@@ -32,7 +33,7 @@ def vgg(
         A model from (batch, size, size, channels) to (batch, classes).
 
     Raises:
-        ValueError: size cannot be halved so often.
+        ValueError: size cannot be halved so often, or blocks are not lists of numbers.
 
     Example:
         >>> import pellucid as pe
@@ -42,7 +43,12 @@ def vgg(
     Source: Simonyan, Zisserman: Very deep convolutional networks for large-scale image
     recognition (2015).
     """
-    if size % 2 ** len(blocks):
+    if not all(isinstance(block, Sequence) for block in blocks):
+        raise ValueError(
+            "blocks must hold the features of the convolutions of each block, such as "
+            f"((32, 32), (64,)), received {blocks!r}"
+        )
+    if positive_integer("size", size) % 2 ** len(blocks):
         raise ValueError(f"size must be halved {len(blocks)} times, received {size}")
     layers: list[nn.Module] = []
     for block in blocks:

@@ -17,7 +17,7 @@ from pellucid.core.movement import pad
 from pellucid.core.random import uniform
 from pellucid.core.tensor import Tensor, apply, cast, reshape, tensor, where
 
-from .geometry import KINDS, LENGTHS, PerAxis, by, check_layout, per_axis
+from .geometry import KINDS, LENGTHS, PerAxis, by, check_layout, per_axis, perhaps_first
 from .linear import positive_integer
 from .mode import is_training
 from .module import Module
@@ -150,6 +150,7 @@ class RandomCrop(_Moving):
         if any(n < m for n, m in zip(space, size, strict=True)):
             raise ValueError(
                 f"cannot cut a part of {by(size)} out of {KINDS[len(size)]} of {by(space)}"
+                f"{perhaps_first(space)}"
             )
         if not is_training():
             middle = [(n - m) // 2 for n, m in zip(space, size, strict=True)]

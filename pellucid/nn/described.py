@@ -125,7 +125,7 @@ def text(value: Any) -> str:
         return f"array of shape {value.shape}"
     if inspect.isfunction(value) or inspect.isbuiltin(value) or inspect.isclass(value):
         return value.__name__
-    return repr(value)
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def encode(value: Any, where: str) -> Any:

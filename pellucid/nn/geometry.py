@@ -62,9 +62,10 @@ def explicit_padding(value: Any, axes: int) -> Pairs:
         isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in flat
     )
     if len(pairs) != axes or any(len(pair) != 2 for pair in pairs) or not whole:
+        each = "" if axes == 1 else f", or {axes} of these for {KINDS[axes]}"
         raise ValueError(
-            f"padding must be a whole number of at least 0, or {axes} of them for {KINDS[axes]}, "
-            f"or {axes} pairs (before, after), received {value!r}"
+            "padding must be a whole number of at least 0, or a pair of them (before, after)"
+            f"{each}; received {value!r}"
         )
     return tuple((int(a), int(b)) for a, b in pairs)
 
@@ -190,7 +191,7 @@ class Window:
             padded = "" if whole == space else f", {by(whole)} with the padding"
             raise ValueError(
                 f"a window over {by(spans)} elements does not fit into {KINDS[self.axes]} of "
-                f"{by(space)}{padded}; use a smaller window, or pad"
+                f"{by(space)}{padded}; use a smaller window, or pad{perhaps_first(space)}"
             )
 
 
@@ -203,6 +204,13 @@ def layout(axes: int, channels: int | None = None) -> str:
     """The shape of signals, images or volumes, in words."""
     last = "channels" if channels is None else str(channels)
     return f"(batch, {', '.join(LENGTHS[axes])}, {last})"
+
+
+def perhaps_first(space: Shape) -> str:
+    """What to add to a message about images so low that their rows may well be channels."""
+    if len(space) == 2 and space[0] in (1, 3) and space[1] > space[0]:
+        return "; if the channels stand first, pe.channels_last(X) puts them last"
+    return ""
 
 
 def check_layout(x: Tensor, axes: int, channels: int | None = None) -> None:
@@ -218,14 +226,19 @@ def check_layout(x: Tensor, axes: int, channels: int | None = None) -> None:
     """
     fits = x.ndim == axes + 2
     if fits and channels in (None, x.shape[-1]):
+        _check_space(x)
         return
     hint = ""
     if fits and x.shape[1] == channels:
         hint = "; the channels seem to stand first: pe.channels_last(X) puts them last"
     elif x.ndim == axes + 1 and channels == x.shape[-1]:
         hint = "; one example alone needs an axis of length 1 in front: X[None]"
+    elif x.ndim == axes + 1 and channels == x.shape[0] != 1:
+        hint = "; one example alone, its channels first, is X for pe.channels_last(X[None])"
     elif x.ndim == axes + 1 and channels in (None, 1):
         hint = "; the axis of channels is missing: X[..., None] adds one of length 1"
+    elif x.ndim == axes + 3:
+        hint = "; there is one axis too many"
     elif x.ndim == 2:
         shape = layout(axes, channels).removeprefix("(batch, ")
         hint = f"; rows become {KINDS[axes]} by nn.Reshape(({shape}) in front"
@@ -245,4 +258,12 @@ def axes_of_space(x: Tensor) -> int:
             "expected signals (batch, length, channels), images (batch, height, width, channels) "
             f"or volumes (batch, depth, height, width, channels), received shape {x.shape}"
         )
+    _check_space(x)
     return x.ndim - 2
+
+
+def _check_space(x: Tensor) -> None:
+    if 0 in x.shape[1:-1]:
+        raise ValueError(
+            f"{KINDS[x.ndim - 2]} of {by(x.shape[1:-1])} hold nothing: received shape {x.shape}"
+        )

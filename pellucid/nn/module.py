@@ -8,7 +8,8 @@ that name the layer. What surrounds a call is in `mode`; text and model files in
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -32,17 +33,21 @@ class LayerError(ValueError):
         layer: the layer that failed.
         reason: what it said.
         path: its dotted name inside the model, "" for the model itself.
+        received: the shape that the layer was given, where it was given an array.
+        given: the shape that the model was given.
     """
 
-    def __init__(self, layer: Module, reason: str) -> None:
+    def __init__(self, layer: Module, reason: str, received: Any = None) -> None:
         self.layer = layer
         self.reason = reason
         self.path = ""
+        self.received = self.given = received
         super().__init__(layer, reason)
 
     def __str__(self) -> str:
         place = f"{self.path}, " if self.path else ""
-        return f"{place}{self.layer!r}: {self.reason}"
+        other = "" if self.given == self.received else f"; the model was given {self.given}"
+        return f"{place}{self.layer!r}: {self.reason}{other}"
 
 
 class Module(Described):
@@ -72,6 +77,11 @@ class Module(Described):
 
     kind: ClassVar[str] = "layer"
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in vars(cls):
+            cls.__init__ = _named(cls.__init__)  # type: ignore[method-assign]
+
     def __init__(self) -> None:
         pass
 
@@ -98,9 +108,10 @@ class Module(Described):
                 output = self.forward(*inputs)
             except LayerError as error:
                 error.path = self._path_of(error.layer) or error.path
+                error.given = _shape(inputs)
                 raise
             except (ValueError, TypeError, IndexError) as error:
-                raise LayerError(self, str(error)) from error
+                raise LayerError(self, str(error), _shape(inputs)) from error
             if call is not None:
                 call.output = output
         return output
@@ -233,6 +244,25 @@ class Module(Described):
         from .summary import summarize  # summary is built on this module
 
         return summarize(self, input_shape)
+
+
+def _shape(inputs: tuple[Any, ...]) -> Any:
+    return getattr(inputs[0], "shape", None) if inputs else None
+
+
+def _named(make: Callable[..., None]) -> Callable[..., None]:
+    """A constructor whose errors name the layer and the arguments that it was made with."""
+
+    @functools.wraps(make)
+    def named(self: Module, *args: Any, **kwargs: Any) -> None:
+        try:
+            make(self, *args, **kwargs)
+        except LayerError:
+            raise
+        except ValueError as error:
+            raise LayerError(self, str(error)) from error
+
+    return named
 
 
 # -- state, and walking over attributes -------------------------------------------

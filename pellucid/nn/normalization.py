@@ -31,8 +31,11 @@ class Normalization(Module):
     def _checked(self, x: Any) -> Tensor:
         x = tensor(x)
         if x.ndim < 2 or x.shape[-1] != self.features:
+            hint = ""
+            if x.ndim > 2 and x.shape[1] == self.features:
+                hint = "; the channels seem to stand first: pe.channels_last(X) puts them last"
             raise ValueError(
-                f"expected input of shape (batch, ..., {self.features}), received {x.shape}"
+                f"expected input of shape (batch, ..., {self.features}), received {x.shape}{hint}"
             )
         return cast(x, self.gamma.dtype)
 

@@ -113,12 +113,7 @@ def summarize(model: Module, input_shape: int | Sequence[int] | None = None) -> 
         ---------------------------------------------------------
                   total            (10)         7,850      15,840
     """
-    if input_shape is None:
-        shape = _first_shape(model)
-    elif isinstance(input_shape, int | np.integer):
-        shape = (int(input_shape),)
-    else:
-        shape = tuple(int(n) for n in input_shape)
+    shape = _first_shape(model) if input_shape is None else _checked(input_shape)
     with tracing(), training_mode(False), watch_calls() as calls:
         x = Tensor(placeholder((1, *shape), np.dtype(np.float32), "x"))
         output = model(x)
@@ -142,6 +137,16 @@ def summarize(model: Module, input_shape: int | Sequence[int] | None = None) -> 
             rows.append(row)
     total = sum(map(operations, nodes[0]))
     return Summary(tuple(rows), shape, _shape_of(output), model.num_parameters, total)
+
+
+def _checked(shape: Any) -> Shape:
+    given = shape if isinstance(shape, tuple | list) else (shape,)
+    if not all(isinstance(n, int | np.integer) and n > 0 for n in given):
+        raise ValueError(
+            "the shape of one example is one or more whole numbers of at least 1, such as "
+            f"(28, 28, 1); received {shape!r}"
+        )
+    return tuple(int(n) for n in given)
 
 
 def _first_shape(model: Module) -> Shape:

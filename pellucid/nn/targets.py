@@ -112,6 +112,14 @@ def _check_classes(y: Any, output_shape: Shape, dtype: np.dtype) -> np.ndarray:
         return array.astype(dtype)
     if array.shape[1:] == (*output_shape[:-1], 1):
         array = array[..., 0]
+    if array.shape[1:] != output_shape[:-1] and len(output_shape) > 1:
+        places = ("rows", *output_shape[:-1])
+        raise ValueError(
+            f"the model gives {('batch', *output_shape)} as its output: targets must be class "
+            f"numbers of shape {places} or probabilities of shape {(*places, classes)}, received "
+            f"{array.shape}; for one class per example end with nn.Flatten() or nn.GlobalAvgPool()"
+            ", and nn.Linear".replace("'", "")
+        )
     if array.shape[1:] != output_shape[:-1]:
         raise ValueError(
             f"the model gives {classes} outputs per example: targets must be class numbers of "

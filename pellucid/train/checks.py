@@ -73,7 +73,7 @@ def numeric(values: Any, name: str) -> np.ndarray:
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
-        raise ValueError(f"the rows of {name} have different lengths: {error}") from None
+        raise ValueError(f"the rows of {name} have different lengths: {_apart(values)}") from None
     if array.dtype.kind in "OUSTMmcV":
         what = {"O": "objects", "M": "dates", "m": "durations", "c": "complex numbers"}.get(
             array.dtype.kind, "texts" if array.dtype.kind in "UST" else "records"
@@ -83,6 +83,19 @@ def numeric(values: Any, name: str) -> np.ndarray:
             "code categories as numbers, and convert with np.asarray(..., dtype='float32')"
         )
     return array
+
+
+def _apart(rows: Any) -> str:
+    """The first row whose shape is not that of row 0."""
+    shapes: list[tuple[int, ...] | None] = []
+    for i, row in enumerate(rows):
+        try:
+            shapes.append(np.shape(row))
+        except ValueError:  # its own rows have different lengths
+            return f"they differ within row {i} (counted from 0)"
+        if shapes[i] != shapes[0]:
+            return f"row 0 has shape {shapes[0]}, row {i} {shapes[i]} (counted from 0)"
+    return "they differ"
 
 
 def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
@@ -102,9 +115,10 @@ def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
             f"{name} must have one row per example, received the single number {array}"
         )
     if array.size == 0:
-        lacks = "row" if len(array) == 0 else "column"
+        lacks = "at least one column" if array.ndim < 3 else "no axis of length 0"
         raise ValueError(
-            f"{name} is empty: received shape {array.shape}, expected at least one {lacks}"
+            f"{name} is empty: received shape {array.shape}, expected "
+            f"{lacks if len(array) else 'at least one row'}"
         )
     if array.ndim == 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Images in: folders with one class each, CIFAR's binary files, arrays of pixels.
+"""Images in: folders with one class each, MNIST's and CIFAR's files, arrays of pixels.
 
 What is read lies channels last, (rows, height, width, channels), float32 from 0 to 1.
 Pillow is needed for folders only: `pip install "pellucid[images]"`.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .datasets import Labeled, Split
+from .datasets import Labeled, Split, read_idx
 from .tables import DataError, Scaling, indices_of
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -91,8 +91,11 @@ def images_of(
     """
     if mode not in MODES:
         raise ValueError(f"mode must be 'RGB' or 'L', received {mode!r}")
+    if not len(files):
+        raise DataError("expected the names of images, received none")
     wanted = _size(size)
-    X: np.ndarray | None = None
+    shape = None if wanted is None else (len(files), *wanted, MODES[mode])
+    X = None if shape is None else np.empty(shape, np.float32)  # refused now, if it is too large
     for row, file in enumerate(files):
         pixels = _pixels(file, mode, wanted)
         if X is None:
@@ -103,8 +106,7 @@ def images_of(
                 f"it {X.shape[2]} and {X.shape[1]}; give a size to bring all images to"
             )
         np.divide(pixels, np.float32(255), out=X[row])
-    if X is None:
-        raise DataError("expected the names of images, received none")
+    assert X is not None
     return X
 
 
@@ -142,17 +144,26 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
 def _pixels(file: str | os.PathLike[str], mode: str, size: tuple[int, int] | None) -> np.ndarray:
     """The bytes of an image (height, width, channels)."""
     try:
-        from PIL import Image  # an optional dependency
+        from PIL import Image, ImageOps  # an optional dependency
     except ImportError:
         raise ImportError(
             'reading images needs Pillow: pip install "pellucid[images]"', name="PIL"
         ) from None
     try:
         with Image.open(file) as image:
-            made = image.convert(mode)
+            if image.mode in ("I", "F"):
+                raise DataError(
+                    f"{file} has pixels of 32 bits: save it with 8 or 16 bits a channel"
+                )
+            made = ImageOps.exif_transpose(image)  # as the camera was held
+            if made.mode.startswith("I;16"):  # which convert would cut off at 255
+                made = Image.fromarray((np.asarray(made) >> 8).astype(np.uint8))
+            made = made.convert(mode)
             if size is not None and made.size != (size[1], size[0]):
                 made = made.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(made, np.uint8).reshape(made.size[1], made.size[0], MODES[mode])
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as an image: {error}") from None
 
@@ -203,8 +214,68 @@ def read_cifar(path: str | os.PathLike[str], labels: int = 1) -> tuple[np.ndarra
             "and 3072 of pixels"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    known = 10 if labels == 1 else 100
+    y = records[:, labels - 1].astype(np.int32)
+    if y.max() >= known:
+        row = int(np.argmax(y >= known))
+        raise DataError(
+            f"{path} is no file of CIFAR-{known}: record {row} has the label {y[row]}, expected 0 "
+            f"to {known - 1}"
+        )
     planes = records[:, labels:].reshape(-1, 3, 32, 32)
-    return np.moveaxis(planes, 1, -1).copy(), records[:, labels - 1].astype(np.int32)
+    return np.moveaxis(planes, 1, -1).copy(), y
+
+
+def load_mnist(folder: str | os.PathLike[str]) -> Split:
+    """MNIST, or a set in its format such as Fashion-MNIST, from a folder with its four files.
+
+    Args:
+        folder: holds `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` to train on,
+            `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` to test on, compressed with
+            gzip or not.
+
+    Returns:
+        X float32 (rows, 28, 28, 1) from 0 to 1, y int32 (rows,), and X_test, y_test.
+
+    Raises:
+        DataError: a file is missing or damaged, or images and labels do not belong together.
+
+    Example:
+        >>> import os, struct, tempfile
+        >>> import numpy as np
+        >>> from pellucid.train.images import load_mnist
+        >>> folder = tempfile.mkdtemp()
+        >>> for part, n in (("train", 3), ("t10k", 1)):
+        ...     for kind, axes in (("images-idx3", (n, 28, 28)), ("labels-idx1", (n,))):
+        ...         start = bytes([0, 0, 8, len(axes)]) + struct.pack(f">{len(axes)}I", *axes)
+        ...         with open(os.path.join(folder, f"{part}-{kind}-ubyte"), "wb") as file:
+        ...             _ = file.write(start + bytes(int(np.prod(axes))))
+        >>> X, y, X_test, y_test = load_mnist(folder)
+        >>> X.shape, y.tolist(), X_test.shape
+        ((3, 28, 28, 1), [0, 0, 0], (1, 28, 28, 1))
+
+    Source: LeCun, Cortes, Burges: The MNIST database of handwritten digits (1998); Xiao, Rasul,
+    Vollgraf: Fashion-MNIST (2017).
+    """
+    parts = []
+    for part in ("train", "t10k"):
+        images, labels = (_named(folder, f"{part}-{kind}*") for kind in ("images", "labels"))
+        X, y = read_idx(images), read_idx(labels)
+        if X.ndim != 3 or y.ndim != 1 or y.dtype.kind not in "iu" or len(X) != len(y):
+            raise DataError(
+                f"{images} and {labels} do not belong together: expected images (rows, height, "
+                f"width) and whole numbers (rows,), received {X.shape} and {y.shape} of {y.dtype}"
+            )
+        parts += [as_images(X), y.astype(np.int32)]
+    return Split(*parts)
+
+
+def _named(folder: str | os.PathLike[str], pattern: str) -> Path:
+    """The file of that name in a folder; of several the first, as where one is unpacked."""
+    files = sorted(Path(folder).glob(pattern))
+    if not files:
+        raise DataError(f"{folder} holds no file {pattern}")
+    return files[0]
 
 
 def load_cifar10(folder: str | os.PathLike[str]) -> Split:

@@ -88,5 +88,40 @@ def test_a_file_of_cifar(run, tmp_path):
     assert result["test"]["accuracy"] >= 0.9
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"X": np.zeros((9, 3, 16, 16))},
+            "shape (3, 16, 16): the channels seem to stand first",
+        ),
+        ({"X": np.zeros((9, 0, 16, 3))}, "has inputs of shape (9, 0, 16, 3), which hold nothing"),
+        ({"X": np.zeros((9, 2, 2, 2, 2, 2))}, "--conv needs images or time series"),
+        ({"X": np.full((9, 8, 8, 1), np.inf)}, "infinity at row 0, index (0, 0, 0, 0)"),
+    ],
+)
+def test_archives_that_hold_no_images(run, tmp_path, arrays, message):
+    X = arrays["X"]
+    np.savez(tmp_path / "a.npz", X=X, y=np.arange(len(X)) % 3)
+    assert message in run("train", "a.npz", "--conv", "4", code=1)
+
+
+def test_the_row_of_the_file_is_named(run, tmp_path):
+    X = np.zeros((40, 8, 8, 1))
+    X[17, 1, 2, 0] = np.nan
+    np.savez(tmp_path / "a.npz", X=X, y=np.arange(40) % 2)
+    assert "a.npz has NaN at row 17, index (17, 1, 2, 0)" in run("train", "a.npz", code=1)
+
+
+def test_folders_that_cannot_be_learned_from(run, shapes):
+    flat = run("train", shapes / "bar", "--size", 8, code=1)
+    assert "bar has no targets to learn from" in flat and "a folder for each class" in flat
+    assert "cannot read nothing/: there is no such file" in run("train", "nothing/", code=1)
+
+
+def test_a_size_that_memory_does_not_hold(run, shapes):
+    assert "Unable to allocate" in run("train", shapes, "--size", 10_000_000, code=1)
+
+
 def test_columns_have_no_places(run):
     assert "--conv needs images or time series" in run("train", "digits", "--conv", "8", code=1)

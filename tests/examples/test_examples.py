@@ -166,6 +166,25 @@ def optimizers_path(done: Done) -> None:
         assert starts[name][0] == pytest.approx(-starts[name][1], rel=1e-4)
 
 
+def filters(done: Done) -> None:
+    weights, excite, maps, right, digits, shown = done.figures
+    assert (weights.shape, excite.shape, maps.shape[1:]) == ((9, 8), (8, 9), (6, 6, 8))
+    assert right[None] > 0.96
+    alike = [np.corrcoef(weights[:, i], excite[i])[0, 1] for i in range(8)]
+    assert min(alike) > 0.5 and np.mean(alike) > 0.8
+    assert all(right[i] < right[None] for i in range(8))
+    answer = np.tensordot(digits[0, 2:5, 1:4, 0], weights.reshape(3, 3, 8), 2)
+    other = np.tensordot(digits[0, 3:6, 3:6, 0], weights.reshape(3, 3, 8), 2)
+    both = (shown[0, 2, 1] > 0) & (shown[0, 3, 3] > 0)  # where the same bias was added to both
+    assert both.any()
+    apart = shown[0, 2, 1] - shown[0, 3, 3]
+    np.testing.assert_allclose((answer - other)[both], apart[both], atol=1e-5)
+    for i in range(8):
+        assert (
+            f"{i:6}{(maps[..., i] > 0).mean():12.0%}{alike[i]:22.2f}{right[i]:18.1%}" in done.text
+        )
+
+
 CHECKS = {
     check.__name__: check
     for check in (
@@ -177,6 +196,7 @@ CHECKS = {
         learning_rates,
         overfitting,
         optimizers_path,
+        filters,
     )
 }
 

@@ -91,6 +91,13 @@ def test_all_classes_are_about_equally_likely_at_first(name):
         (lambda: models.autoencoder(size=30), "size must be a multiple of 4"),
         (lambda: models.vgg(size=36), "size must be halved 3 times"),
         (lambda: models.denoiser(depth=1), "depth must be at least 2"),
+        (lambda: models.denoiser(depth=2.5), "depth must be a whole number"),
+        (lambda: models.resnet("20"), "depth must be a whole number"),
+        (lambda: models.convnet(size=-4), "size must be a whole number of at least 1"),
+        (lambda: models.convnet(classes=0), r"Linear\(128, 0, .*out_features must be a whole"),
+        (lambda: models.vgg((32, 64)), r"blocks must hold .*, received \(32, 64\)"),
+        (lambda: models.series_resnet(2, widths=64), "widths must be one or more whole numbers"),
+        (lambda: models.series_resnet(2, sizes=()), "sizes must be one or more whole numbers"),
     ],
 )
 def test_arguments_outside_their_range(make, message):

@@ -225,8 +225,33 @@ def test_a_nested_error_names_the_place():
     with pytest.raises(nn.LayerError) as caught:
         model(np.zeros((7, 2, 2)))
     assert str(caught.value) == (
-        "layers.1.layers.2, Linear(2, 1): expected input of shape (batch, 2), received (7, 3)"
+        "layers.1.layers.2, Linear(2, 1): expected input of shape (batch, 2), received (7, 3); "
+        "the model was given (7, 2, 2)"
     )
+
+
+def test_errors_of_a_constructor_name_the_layer():
+    with pytest.raises(nn.LayerError) as caught:
+        nn.Conv2d(6, 16, 3, groups=4)
+    assert str(caught.value) == (
+        "Conv2d(6, 16, 3, groups=4): groups must divide in_channels and out_channels: 4 groups do "
+        "not divide 6 channels and 16 features into equal parts"
+    )
+    with pytest.raises(nn.LayerError, match=r"^Linear\(0, 3\): in_features must be"):
+        nn.Linear(0, 3)
+
+    class Net(nn.Module):
+        def __init__(self, width):
+            self.inner = nn.Linear(width, 2)
+
+    with pytest.raises(nn.LayerError, match=r"^Linear\(-1, 2\): in_features"):
+        Net(-1)
+    with pytest.raises(TypeError, match="missing 1 required"):
+        Net()
+
+
+def test_numbers_of_numpy_are_written_as_numbers():
+    assert repr(nn.Linear(np.int64(2), np.int32(1))) == "Linear(2, 1)"
 
 
 def test_linear_layers_without_activation_collapse_into_one():

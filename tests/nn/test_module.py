@@ -389,3 +389,9 @@ def test_summary_needs_a_shape_that_fits():
         nn.Sequential(nn.Flatten(), nn.Linear(4, 1)).summary()
     with pytest.raises(nn.LayerError, match=r"expected input of shape \(batch, 4\)"):
         nn.Linear(4, 1).summary((5,))
+
+
+@pytest.mark.parametrize("shape", [(0, 28), (-1,), (2.0, 2), "28x28", 0])
+def test_summary_needs_lengths_of_at_least_one(shape):
+    with pytest.raises(ValueError, match="whole numbers of at least 1, such as .* received"):
+        nn.Flatten().summary(shape)

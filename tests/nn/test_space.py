@@ -208,7 +208,7 @@ def test_channels_are_moved_and_back():
         (nn.Conv2d(3, 4, 5), (8, 28, 28, 1), r"width, 3\), received \(8, 28, 28, 1\)$"),
         (nn.GlobalAvgPool(), (8, 10), r"expected signals \(batch, length, channels\), images"),
         (nn.Upsample((2, 2)), (8, 10, 1), r"or 1 of them for signals, received \(2, 2\)"),
-        (nn.ZeroPad(((1, 1), (2, 2))), (8, 10, 1), "or 1 pairs"),
+        (nn.ZeroPad(((1, 1), (2, 2))), (8, 10, 1), r"\(before, after\); received \(\(1, 1\), "),
         (nn.AdaptiveAvgPool((2, 2)), (8, 10, 1), "or 1 of them for signals"),
         (
             nn.Residual(nn.Conv2d(3, 4, 3, 2, 1)),
@@ -217,6 +217,19 @@ def test_channels_are_moved_and_back():
         ),
         (nn.ConvTranspose1d(1, 1, 2, padding=3), (1, 2, 1), "cuts off all that signals of 2"),
         (nn.GroupNorm(2, 4), (1, 5, 5, 3), r"shape \(batch, ..., 4\), received \(1, 5, 5, 3\)"),
+        (nn.BatchNorm(3), (8, 3, 32, 32), r"received \(8, 3, 32, 32\); .* pe.channels_last\(X\)"),
+        (nn.Conv2d(3, 4, 5), (3, 32, 32), r"is X for pe.channels_last\(X\[None\]\)"),
+        (nn.Conv2d(3, 4, 5), (1, 8, 32, 32, 3), "there is one axis too many"),
+        (
+            nn.MaxPool2d(2),
+            (8, 1, 28, 28),
+            r"images of 1 x 28; .* if the channels stand first, pe.ch",
+        ),
+        (nn.RandomCrop(32), (8, 3, 40, 40), r"32 x 32 out of images of 3 x 40; if the channels"),
+        (nn.Conv2d(3, 4, 3, dilation=20), (1, 32, 32, 3), "41 x 41 .* into images of 32 x 32"),
+        (nn.Conv2d(3, 4, 3, padding=2), (1, 0, 32, 3), "images of 0 x 32 hold nothing: received"),
+        (nn.GlobalAvgPool(), (1, 0, 3), "signals of 0 hold nothing"),
+        (nn.AdaptiveAvgPool(2), (1, 8, 0, 3), "images of 8 x 0 hold nothing"),
     ],
 )
 def test_inputs_that_do_not_fit(layer, shape, message):
@@ -238,7 +251,7 @@ def test_inputs_that_do_not_fit(layer, shape, message):
         (lambda: nn.Conv2d(3, 4, 3, padding="full"), "padding must be 'valid', 'same', a whole"),
         (lambda: nn.Conv2d(3, 4, 3, padding="causal"), "only signals have a direction"),
         (lambda: nn.Conv2d(3, 4, 3, padding=-1), "at least 0"),
-        (lambda: nn.Conv2d(3, 4, 3, padding=(1, 2, 3)), "or 2 pairs"),
+        (lambda: nn.Conv2d(3, 4, 3, padding=(1, 2, 3)), "or 2 of these for images; rec"),
         (lambda: nn.MaxPool2d(2, padding=2), "padding must be less than the window"),
         (lambda: nn.MaxPool1d(2, padding="causal"), "received 'causal'"),
         (lambda: nn.ConvTranspose2d(1, 1, 3, 2, output_padding=2), "less than the stride"),
@@ -271,6 +284,28 @@ def test_arguments_outside_their_range(make, message):
 def test_arguments_of_another_type(make):
     with pytest.raises(TypeError):
         make()
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("size", [(7, 8), (5, 9)])
+def test_odd_sizes_under_a_stride(size, stride):
+    """What no whole window reaches is left out; with "same" nothing is."""
+    x = np.random.default_rng(0).standard_normal((2, *size, 1))
+    valid = nn.Conv2d(1, 1, 3, stride)(x).shape[1:3]
+    assert valid == tuple((n - 3) // stride + 1 for n in size)
+    same = tuple(-(-n // stride) for n in size)
+    assert nn.Conv2d(1, 1, 3, stride, "same")(x).shape[1:3] == same
+    assert nn.MaxPool2d(2, stride, "same")(x).shape[1:3] == same
+
+
+def test_an_empty_batch_and_nan_pass_through():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2))
+    empty = np.zeros((0, 8, 8, 1))
+    assert model(empty).shape == model.predict(empty).shape == (0, 2)
+    x = np.zeros((2, 8, 8, 1))
+    x[1, 2, 2] = np.nan
+    y = model.predict(x)
+    assert np.isfinite(y[0]).all() and np.isnan(y[1]).all()
 
 
 # -- one signal and one filter ---------------------------------------------------------------

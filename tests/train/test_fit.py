@@ -297,7 +297,16 @@ def broken(place, value):
         ({"y": 1}, ValueError, "y a single number"),
         ({"X": np.zeros(6)}, ValueError, r"received shape \(6,\); use X.reshape\(-1, 1\)"),
         ({"X": 3.0}, ValueError, "single number"),
-        ({"X": [[1, 2, 3, 4], [1]]}, ValueError, "rows of X have different lengths"),
+        (
+            {"X": [[1, 2, 3, 4], [1]]},
+            ValueError,
+            r"rows of X have different lengths: row 0 has shape \(4,\), row 1 \(1,\)",
+        ),
+        (
+            {"X": [[[1, 2], [3, 4]], [[1, 2], [3]]]},
+            ValueError,
+            "different lengths: they differ within row 1",
+        ),
         ({"X": np.full((6, 4), "a")}, TypeError, "X must be an array of numbers, received texts"),
         ({"X": np.full((6, 4), None)}, TypeError, "received objects"),
         ({"X": np.zeros((6, 4), complex)}, TypeError, "complex"),

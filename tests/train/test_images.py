@@ -1,9 +1,10 @@
-"""Folders of images, CIFAR's binary files, arrays of pixels: what is read, and what is refused."""
+"""Folders of images, MNIST, CIFAR, arrays of pixels: what is read, and what is refused."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pellucid.train.images import (
     channel_scaling,
     images_of,
     load_cifar10,
+    load_mnist,
     read_cifar,
     read_images,
 )
@@ -56,6 +58,28 @@ def test_images_are_brought_to_a_size_and_to_gray(folder):
     np.testing.assert_allclose(X.mean((1, 2, 3)), gray.mean((1, 2)), atol=0.03)
     assert read_images(path, size=5).X.shape == (3, 5, 5, 3)
     np.testing.assert_allclose(read_images(path, size=(6, 9)).X[0], pixels[0] / 255, rtol=1e-6)
+
+
+def test_images_of_16_bits_keep_their_range(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    pixels = np.array([[0, 256, 30_000], [40_000, 65_535, 128]], np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = images_of([tmp_path / "a.png"], mode="L")[0, :, :, 0]
+    np.testing.assert_allclose(found, pixels / 65_535, atol=1 / 255)
+    Image.fromarray(np.ones((2, 3), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a.tif has pixels of 32 bits: save it with 8 or 16"):
+        images_of([tmp_path / "a.tif"])
+
+
+def test_photos_stand_as_the_camera_was_held(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8)
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    image.save(tmp_path / "a.png", exif=exif)
+    found = images_of([tmp_path / "a.png"], mode="L")[0, :, :, 0]
+    np.testing.assert_allclose(found, np.rot90(pixels, -1) / 255, rtol=1e-6)
 
 
 def test_folders_and_images_that_are_refused(folder, tmp_path):
@@ -129,6 +153,13 @@ def test_files_that_are_not_cifars(tmp_path, content, message):
         read_cifar(tmp_path / "none")
 
 
+def test_labels_that_no_cifar_has(tmp_path):
+    path = tmp_path / "batch.bin"
+    path.write_bytes(bytes(3073) + bytes([10]) + bytes(3072))
+    with pytest.raises(DataError, match=r"no file of CIFAR-10: record 1 has the label 10, .* 0 to"):
+        read_cifar(path)
+
+
 def test_a_folder_of_cifar10(tmp_path):
     image = np.full((32, 32, 3), 255, np.uint8)
     (tmp_path / "data_batch_1.bin").write_bytes(record(1, image=image) * 2)
@@ -148,6 +179,62 @@ def test_the_real_cifar10():
     X, y = read_cifar(DATA / "cifar10" / "test_batch_first1000.bin.gz")
     assert (X.shape, y[:5].tolist()) == ((1000, 32, 32, 3), [3, 8, 8, 0, 6])
     np.testing.assert_allclose(X.mean((0, 1, 2)) / 255, [0.491, 0.482, 0.447], atol=0.02)
+
+
+# -- MNIST ----------------------------------------------------------------------------------
+
+
+def idx(array: np.ndarray) -> bytes:
+    lengths = struct.pack(f">{array.ndim}I", *array.shape)
+    return bytes([0, 0, 8, array.ndim]) + lengths + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    """Five images to train on and two to test on; some files are packed, some are not."""
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 28, 28))
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels[:5])))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(5)))
+    (tmp_path / "t10k-images.idx3-ubyte").write_bytes(idx(pixels[5:]))
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.array([9, 0]))))
+    return tmp_path, pixels
+
+
+def test_a_folder_of_mnist(mnist):
+    folder, pixels = mnist
+    X, y, X_test, y_test = load_mnist(folder)
+    np.testing.assert_allclose(np.concatenate([X, X_test])[..., 0], pixels / 255, rtol=1e-6)
+    assert (X.dtype, y.dtype, y.tolist(), y_test.tolist()) == (
+        np.float32, np.int32, [0, 1, 2, 3, 4], [9, 0],
+    )  # fmt: skip
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(pixels[:5]))  # unpacked beside it
+    np.testing.assert_array_equal(load_mnist(folder).X, X)
+
+
+def test_folders_that_are_no_mnist(mnist):
+    folder, pixels = mnist
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(5))))
+    with pytest.raises(DataError, match=r"t10k-labels.* do not belong .*\(2, 28, 28\) and \(5,\)"):
+        load_mnist(folder)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels[:5])[:-1]))
+    with pytest.raises(DataError, match="train-images-idx3-ubyte.gz is cut short"):
+        load_mnist(folder)
+    (folder / "train-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(DataError, match=r"holds no file train-images\*"):
+        load_mnist(folder)
+    with pytest.raises(DataError, match=r"holds no file"):
+        load_mnist(folder / "none")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_the_real_mnist(name):
+    if not (DATA / name).is_dir():
+        pytest.skip(f"no {name} in {DATA}")
+    X, y, X_test, y_test = load_mnist(DATA / name)
+    assert (X.shape, X_test.shape) == ((60_000, 28, 28, 1), (10_000, 28, 28, 1))
+    assert (X.min(), X.max()) == (0, 1)
+    assert np.bincount(y_test).min() > 800
+    assert y[:5].tolist() == {"mnist": [5, 0, 4, 1, 9], "fashion-mnist": [9, 0, 0, 3, 0]}[name]
 
 
 # -- arrays ---------------------------------------------------------------------------------
