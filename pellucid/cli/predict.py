@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from pellucid import io
-from pellucid.io.atomic import write_atomically
+from pellucid.files import write_atomically
 
 from .data import check_output, data_options, read, source_of
 from .errors import plainly

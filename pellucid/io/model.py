@@ -14,12 +14,9 @@ from typing import Any
 import numpy as np
 
 from pellucid import nn
+from pellucid.files import ModelFileError, safetensors, write_atomically
+from pellucid.files.kinds import MODEL, check_kind
 
-from . import safetensors
-from .atomic import write_atomically
-from .errors import ModelFileError
-
-FORMAT = "pellucid"
 VERSION = 1
 """Grows when files of a new kind cannot be read by older releases."""
 
@@ -52,7 +49,7 @@ def save(
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a model (an nn.Module) to save, received {type(model).__name__}")
     metadata = {
-        "format": FORMAT,
+        "format": MODEL,
         "version": str(VERSION),
         "architecture": _json(model.architecture(), "the architecture"),
         "extra": _json(dict(extra or {}), "extra"),
@@ -113,7 +110,7 @@ def read_model(
         {'labels': ['cat', 'dog']}
     """
     arrays, metadata = safetensors.read(path)
-    _check_version(metadata, path)
+    check_kind(metadata, MODEL, VERSION, path)
     architecture = _parsed(metadata, "architecture", path)
     extra = _parsed(metadata, "extra", path)
     if not isinstance(extra, dict):
@@ -149,17 +146,3 @@ def _parsed(metadata: dict[str, str], key: str, path: Any) -> Any:
         return json.loads(metadata[key])
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: its {key} cannot be read ({error})") from None
-
-
-def _check_version(metadata: dict[str, str], path: Any) -> None:
-    if metadata.get("format") != FORMAT:
-        raise ModelFileError(
-            f"{path} is a safetensors file of another program: expected format {FORMAT!r} "
-            f"in its metadata, received {metadata.get('format')!r}"
-        )
-    version = metadata.get("version", "")
-    if not version.isascii() or not version.isdigit() or not 1 <= int(version[:9]) <= VERSION:
-        raise ModelFileError(
-            f"{path} has version {version!r} of the format, this release reads up to {VERSION}; "
-            "a newer release of pellucid may read it"
-        )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pellucid import io, nn
-from pellucid.io import safetensors
+from pellucid.files import safetensors
 
 
 def rewrite(path, arrays, metadata):
