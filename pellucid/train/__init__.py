@@ -5,6 +5,7 @@
 """
 
 from .callbacks import Callback
+from .checkpoint import Checkpoint, CheckpointError
 from .cost import Cost
 from .diverged import TrainingDiverged
 from .evaluate import evaluate
@@ -22,6 +23,8 @@ from .whole_set import WholeSet, whole_set
 __all__ = [
     "METRICS",
     "Callback",
+    "Checkpoint",
+    "CheckpointError",
     "Cost",
     "EarlyStopping",
     "History",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -12,18 +13,22 @@ from pellucid import nn, optim
 
 from . import checks
 from .callbacks import Callback, as_callback
+from .checkpoint import Checkpoint, as_checkpoint
 from .cost import Meter
 from .data import divided, prepared, with_class_weights
 from .decision import decision_of
 from .diverged import Guard, TrainingDiverged
 from .evaluate import Evaluation
 from .figures import EpochFigures, columns_of
+from .fingerprint import fingerprint
 from .interrupt import Interrupt
+from .keeper import Keeper
 from .loop import Loop, Pace
 from .metrics import metrics_for, per_row
 from .predict import output_shape
 from .rate import Rate
 from .run import DIVERGED, INTERRUPTED, Run
+from .snapshot import Parts
 from .step import TrainingState, trace_step
 from .stopping import EarlyStopping, early_stopping_from
 from .used import UsedWeights
@@ -47,6 +52,8 @@ def fit(
     sample_weight: Any = None,
     class_weight: Any = None,
     reference_batch: int | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: bool = False,
     verbose: bool | None = None,
 ) -> Run:
     """Train a model, in place.
@@ -89,6 +96,11 @@ def fit(
         reference_batch: the batch size that the learning rate is meant for. The rate is
             multiplied with batch_size / reference_batch: a rate of 0.1 for batches of
             32 becomes 0.2 for batches of 64. By default it is left as it is.
+        checkpoint: a file in which the run is kept while it goes on, every 30 seconds;
+            `Checkpoint` says otherwise.
+        resume: go on from the checkpoint, where there is one. The run ends with the bits
+            of one that was never interrupted; it needs the same arguments and data, but
+            for more epochs. Epochs and seconds are counted on.
         verbose: whether to show progress; by default on a terminal only.
 
     Returns:
@@ -99,6 +111,7 @@ def fit(
         ValueError: data or options do not fit, or the loss is random where the optimizer
             compares losses; says which, and where.
         TrainingDiverged: the loss became NaN or infinite; names step and layer.
+        CheckpointError: the checkpoint cannot be written or read, or is of another run.
 
     Example:
         >>> import numpy as np
@@ -138,6 +151,13 @@ def fit(
     one_epoch = looked_at or rule.full_batch  # which may end after any step
     used = UsedWeights(state)
     figures = EpochFigures(loop, measures, evaluations, rate, used)
+    given = {
+        "model": model, "loss": criterion, "optimizer": rule, "reference_batch": reference_batch,
+        "batch_size": loop.batch, "shuffle": shuffle, "seed": seed, "figures": list(columns),
+    }  # fmt: skip
+    keeper = Keeper(as_checkpoint(checkpoint), Parts(run, loop, state, figures, watchers))
+    keeper.begin(lambda: fingerprint(given, {"": data} | sets, watchers), resume)
+    earlier = run.seconds
     guard, pace = Guard(loop, state), Pace()
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
@@ -145,10 +165,14 @@ def fit(
         for watcher in watchers:
             watcher.train_begin(run)
             ending.callback(watcher.train_end, run)
+        keeper.callbacks_began()
         with Interrupt() as interrupt:
             while run.stopped is None:
                 used.take_back()
-                steps = loop.slice_length(pace.steps, one_epoch=one_epoch)
+                if keeper.is_due:
+                    guard.finish()
+                    keeper.save()
+                steps = loop.slice_length(keeper.at_most(pace.steps), one_epoch=one_epoch)
                 records = pace.timed(loop.advance, steps)
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
@@ -156,21 +180,22 @@ def fit(
                     if looked_at:
                         used.put()
                     run.history.extend(rows)
-                run.steps, run.seconds = loop.done, meter.seconds
+                run.steps, run.seconds = loop.done, earlier + meter.seconds
                 meter.look()
                 for watcher in watchers:
                     watcher.slice_end(run)
                     if len(rows) and watcher.looks_at_epochs:
                         watcher.epoch_end(run)
                 guard.follow_rate()
-                if interrupt.received:
-                    run.stop(INTERRUPTED)
                 if ended := rule.ended(state.memory):
                     run.stop(ended)
                 if loop.done == loop.total:
-                    run.stop(f"all {epochs} epochs")
+                    run.stop(run.all_epochs)
+                if interrupt.received:  # and the run would have gone on
+                    run.stop(INTERRUPTED)
         used.take_back()
         guard.finish()
+        keeper.save()
     except KeyboardInterrupt:
         run.stop(INTERRUPTED)
     except TrainingDiverged as error:
@@ -181,7 +206,7 @@ def fit(
         used.put()
         run.bill = meter.bill(loop, state, [*evaluations.values()])
         ending.close()
-        run.seconds = meter.seconds
+        run.seconds = earlier + meter.seconds
     return run
 
 

@@ -38,6 +38,7 @@ class Loop:
 
     Attributes:
         done: steps taken.
+        begun: of these, steps that were taken before, by the run that this one goes on.
         total: steps of the whole run.
         steps_per_epoch: how many there are in an epoch.
         seconds: time spent in native calls.
@@ -57,7 +58,7 @@ class Loop:
         self.batch = min(batch_size, self.rows)
         self.full, self.rest = divmod(self.rows, self.batch)
         self.steps_per_epoch = self.full + (self.rest > 0)
-        self.done = 0
+        self.done = self.begun = 0
         self.seconds = 0.0
         self._trace = trace
         self._steps: dict[int, Step] = {}
@@ -72,6 +73,11 @@ class Loop:
             self._order[:] = np.arange(self.rows, dtype=np.int32)
         columns = self.step(self.batch).computation.outputs[0]
         self._records = np.zeros((_MOST_STEPS, *columns.shape), columns.dtype)
+
+    @property
+    def record_shape(self) -> tuple[int, ...]:
+        """Of what a step records."""
+        return self._records.shape[1:]
 
     def step(self, batch: int) -> Step:
         """The traced step on so many rows."""
@@ -96,9 +102,10 @@ class Loop:
         return sum(a.nbytes for a in (*self.data, self._order, self._records))
 
     def taken(self) -> dict[int, int]:
-        """How many steps were taken on so many rows, whole batches first."""
-        short = self.done // self.steps_per_epoch if self.rest else 0
-        return {self.batch: self.done - short} | ({self.rest: short} if short else {})
+        """How many steps were taken here on so many rows, whole batches first."""
+        epochs = self.done // self.steps_per_epoch - self.begun // self.steps_per_epoch
+        short = epochs if self.rest else 0
+        return {self.batch: self.done - self.begun - short} | ({self.rest: short} if short else {})
 
     def slice_length(self, wanted: int, *, one_epoch: bool) -> int:
         """How many steps to take at once: part of an epoch, or whole ones.

@@ -20,7 +20,7 @@ from pellucid.core.program import ANY_NUMBER, Computation
 from pellucid.core.random import RandomScope, random_scope, seed_words
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor, apply, cast, divide, mean, sum, tensor
-from pellucid.core.tree import leaves, map_tree
+from pellucid.core.tree import leaves, map_tree, named_leaves
 from pellucid.optim import Optimizer
 
 from .metrics import Function
@@ -51,6 +51,18 @@ def restore(cells: Iterable[Cell], values: Iterable[np.ndarray]) -> None:
     """Put copied values back into their cells."""
     for cell, value in zip(cells, values, strict=True):
         cell.value[...] = value
+
+
+def same_form(values: Sequence[np.ndarray], cells: Sequence[Cell]) -> list[np.ndarray]:
+    """Copied values that come from elsewhere: none at all, or one that fits for each cell.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    forms = [(np.shape(v), np.asarray(v).dtype) for v in values]
+    if values and forms != [(cell.value.shape, cell.value.dtype) for cell in cells]:
+        raise ValueError("the values are not those of this model")
+    return list(values)
 
 
 def _cell(t: Tensor) -> Cell:
@@ -85,7 +97,9 @@ class TrainingState:
         self.optimizer = optimizer if rate is None else optimizer.with_rate(rate.multiplied)
         self.rate = rate
         self.parameters = model.parameters()
-        self.memory = map_tree(_variable, optimizer.init(self.parameters))
+        memory = optimizer.init(self.parameters)
+        names = (name for name, _ in named_leaves(memory))
+        self.memory = map_tree(lambda value: _variable(value, next(names)), memory)
         self.count = _variable(np.uint32(0), "step")
         self.seed = _variable(seed_words(seed), "seed")
 
