@@ -4,6 +4,7 @@
 `predict` is installed on modules from here. Nothing here draws or stores files.
 """
 
+from .batches import Batches
 from .callbacks import Callback
 from .checkpoint import Checkpoint, CheckpointError
 from .cost import Cost
@@ -22,6 +23,7 @@ from .whole_set import WholeSet, whole_set
 
 __all__ = [
     "METRICS",
+    "Batches",
     "Callback",
     "Checkpoint",
     "CheckpointError",

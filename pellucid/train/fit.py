@@ -12,6 +12,7 @@ from typing import Any
 from pellucid import nn, optim
 
 from . import checks
+from .batches import feed_of, first_of, seen_of
 from .callbacks import Callback, as_callback
 from .checkpoint import Checkpoint, as_checkpoint
 from .cost import Meter
@@ -37,7 +38,7 @@ from .used import UsedWeights
 def fit(
     model: nn.Module,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     loss: Any = "cross_entropy",
     optimizer: Any = None,
@@ -47,7 +48,7 @@ def fit(
     metrics: Any = None,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Iterable[Any] = (),
-    shuffle: bool = True,
+    shuffle: bool | str = True,
     seed: int = 0,
     sample_weight: Any = None,
     class_weight: Any = None,
@@ -65,7 +66,8 @@ def fit(
 
     Args:
         model: what learns.
-        X: inputs (rows, ...); numbers, converted to the model's dtype.
+        X: inputs (rows, ...); numbers, converted to the model's dtype. A memory map is used
+            where it lies. Or `Batches`, which come with their targets.
         y: targets (rows, ...): class numbers or one-hot rows for "cross_entropy",
             0 and 1 for "binary_cross_entropy_with_logits", values for
             "mean_squared_error".
@@ -89,7 +91,10 @@ def fit(
             set (or loss, without validation), or an `EarlyStopping`.
         callbacks: `Callback`s, such as `StopAt` and `ReduceOnPlateau`, or functions of the
             run that are called after each epoch.
-        shuffle: whether each epoch visits the rows in an order of its own.
+        shuffle: whether each epoch visits the rows in an order of its own. "blocks" is for
+            files larger than memory: blocks of neighbouring rows, about 256 KiB each, are
+            visited in an order of their own, and rows are shuffled within windows of
+            about 32 MiB of such blocks.
         seed: of the orders, of the rows held out, and of the layers' random numbers.
         sample_weight: weight of each row in the loss (rows,).
         class_weight: weight of each class in the loss: a mapping or a sequence.
@@ -132,6 +137,7 @@ def fit(
     chosen = nn.as_loss(loss)
     rule = optim.adam() if optimizer is None else optim.as_optimizer(optimizer)
     watchers = _watchers(callbacks, early_stopping_from(early_stopping), _progress(verbose))
+    source, (X, y, sample_weight) = X, first_of(X, y, sample_weight, validation)
     data = prepared(model, chosen, X, y, sample_weight)
     decision = decision_of(chosen, data[1], output_shape(model, data[0]))
     measures = metrics_for(decision, data[1], metrics)
@@ -140,12 +146,14 @@ def fit(
     columns = columns_of(measures, sets, rate)
     evaluations = {name: Evaluation(model, decision, measures, rows) for name, rows in sets.items()}
     criterion = with_class_weights(chosen, class_weight, model, data[0])
-    rule = _for_batch(rule, min(batch_size, len(data[0])), reference_batch)
+    if rule.full_batch:  # in another order it would see the same rows, rounded otherwise
+        shuffle = False
+    feed = feed_of(source, data, model, chosen, batch_size, epochs, shuffle, seed)
+    rule = _for_batch(rule, feed.batch, reference_batch)
     state = TrainingState(model, rule, seed, rate)
     measured = per_row(measures)
-    trace = partial(trace_step, state, criterion, measured, data, any_number=True)
-    shuffle = shuffle and not rule.full_batch  # which would see the same rows, rounded otherwise
-    loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
+    trace = partial(trace_step, state, criterion, measured, feed.arrays)
+    loop = Loop(partial(trace, any_number=True, rows=feed.rows), feed)
     run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)
     looked_at = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)
     one_epoch = looked_at or rule.full_batch  # which may end after any step
@@ -153,14 +161,17 @@ def fit(
     figures = EpochFigures(loop, measures, evaluations, rate, used)
     given = {
         "model": model, "loss": criterion, "optimizer": rule, "reference_batch": reference_batch,
-        "batch_size": loop.batch, "shuffle": shuffle, "seed": seed, "figures": list(columns),
+        "rows": feed.rows, "batch_size": feed.batch, "shuffle": shuffle, "window": feed.window,
+        "seed": seed, "figures": list(columns),
     }  # fmt: skip
     keeper = Keeper(as_checkpoint(checkpoint), Parts(run, loop, state, figures, watchers))
-    keeper.begin(lambda: fingerprint(given, {"": data} | sets, watchers), resume)
+    seen = {"": seen_of(source, data), **sets}
+    keeper.begin(lambda: fingerprint(given, seen, watchers), resume)
     earlier = run.seconds
     guard, pace = Guard(loop, state), Pace()
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
+    ending.callback(feed.close)
     try:
         for watcher in watchers:
             watcher.train_begin(run)

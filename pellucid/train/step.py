@@ -138,6 +138,7 @@ def trace_step(
     batch: int,
     *,
     any_number: bool = False,
+    rows: int | None = None,
 ) -> Step:
     """Trace a step on so many rows.
 
@@ -149,10 +150,11 @@ def trace_step(
         state: what the step changes.
         loss: what is made small.
         metrics: what is reported besides, by name.
-        data: X, y, and the sample weights if there are any.
+        data: X, y, and the sample weights if there are any; X of any dtype.
         batch: rows per step.
         any_number: let the step run on any number of rows, not only on as many as there
             are; row numbers are then trusted, while others are taken into the data.
+        rows: how many an epoch has, where these are not the rows of the data.
     """
     fields = [
         Tensor(
@@ -171,13 +173,14 @@ def trace_step(
         nn.collect_updates() as buffers,
         nn.watch_calls() as calls,
     ):
-        rows = [apply("gather", field, index) for field in fields]
-        prediction = state.model(rows[0])
-        total, weight = loss.total_and_weight(prediction, *rows[1:])
+        taken = [apply("gather", field, index) for field in fields]
+        taken[0] = cast(taken[0], learned_dtype(state.model))
+        prediction = state.model(taken[0])
+        total, weight = loss.total_and_weight(prediction, *taken[1:])
         value = total if weight is None else divide(total, weight)
         _check_learns(value, state.parameters)
         if state.optimizer.full_batch:
-            _check_comparable(value, state.optimizer, batch, len(data[0]))
+            _check_comparable(value, state.optimizer, batch, rows or len(data[0]))
         slopes = gradients_of_loss(value, state.parameters)
         changes, memory = state.optimizer.update(
             slopes, state.memory, state.parameters, state.count, value
@@ -192,7 +195,7 @@ def trace_step(
         updates.append((_cell(state.count), (state.count + 1).node))
         updates += [] if state.rate is None else [state.rate.update()]
         shown = tensor(state.optimizer.loss(memory, value))
-        record = record_of(shown, weight, prediction, rows[1], metrics)
+        record = record_of(shown, weight, prediction, taken[1], metrics)
     names = {id(part): name for name, part in state.model.named_modules().items()}
     return Step(
         Computation(
