@@ -13,6 +13,7 @@ from .evaluate import evaluate
 from .finder import RateSearch, find_learning_rate
 from .fit import fit
 from .metrics import METRICS, Metric, top_k
+from .parquet import parquet_batches
 from .plateau import ReduceOnPlateau
 from .predict import predict
 from .run import History, Run
@@ -41,6 +42,7 @@ __all__ = [
     "evaluate",
     "find_learning_rate",
     "fit",
+    "parquet_batches",
     "predict",
     "search",
     "split",
