@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
+from pellucid.files.quoting import quoted
 from pellucid.io import ModelFileError
 from pellucid.train import datasets, images
 from pellucid.train.series import is_series, read_series
@@ -227,7 +228,7 @@ def _read_table(source: Source, path: str, usual: tuple[str, ...]) -> Rows:
         left_out.add(column)
     columns = {name: texts for name, texts in table.columns.items() if name not in left_out}
     if not columns:
-        raise DataError(f"{table.name} has no feature column besides {source.target!r}")
+        raise DataError(f"{table.name} has no feature column besides {quoted(source.target)}")
     return Rows(Table(table.name, columns, table.lines), targets, name=table.name)
 
 

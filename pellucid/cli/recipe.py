@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.files.quoting import cut, quoted
 from pellucid.io import ModelFileError
 from pellucid.train import checks, tables
 from pellucid.train.preprocess import Preprocessing
@@ -94,7 +95,7 @@ class Recipe:
         if labels is not None:
             if len(labels) < 2:
                 raise DataError(
-                    f"{rows.name} has only the class {labels[0]}: nothing to tell apart"
+                    f"{rows.name} has only the class {cut(labels[0])}: nothing to tell apart"
                 )
             if len(labels) > _MOST_CLASSES:
                 raise DataError(
@@ -147,8 +148,8 @@ class Recipe:
         if len(wrong):
             row, column = wrong[0]
             raise DataError(
-                f"column {table.inputs[column]!r}, {rows.place(row)}: the number is too far from "
-                "those learned from to be scaled"
+                f"column {quoted(table.inputs[column])}, {rows.place(row)}: the number is "
+                "too far from those learned from to be scaled"
             )
         return encoded
 

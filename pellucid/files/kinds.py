@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import ModelFileError
+from .quoting import quoted
 
 MODEL = "pellucid"
 CHECKPOINT = "pellucid checkpoint"
@@ -31,11 +32,11 @@ def check_kind(metadata: Mapping[str, str], kind: str, version: int, path: Any) 
             raise ModelFileError(f"{path} is {_WORDS[found]}, expected {_WORDS[kind]}")
         raise ModelFileError(
             f"{path} is a safetensors file of another program: expected format {kind!r} "
-            f"in its metadata, received {found!r}"
+            f"in its metadata, received {quoted(found)}"
         )
     given = metadata.get("version", "")
     if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= version:
         raise ModelFileError(
-            f"{path} has version {given!r} of the format, this release reads up to {version}; "
-            "a newer release of pellucid may read it"
+            f"{path} has version {quoted(given)} of the format, this release "
+            f"reads up to {version}; a newer release of pellucid may read it"
         )

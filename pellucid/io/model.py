@@ -16,6 +16,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.files import ModelFileError, safetensors, write_atomically
 from pellucid.files.kinds import MODEL, check_kind
+from pellucid.files.quoting import cut
 
 VERSION = 1
 """Grows when files of a new kind cannot be read by older releases."""
@@ -121,7 +122,7 @@ def read_model(
         model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, MemoryError, RecursionError, OverflowError) as error:
         text = str(error.args[0]) if error.args else type(error).__name__
-        raise ModelFileError(f"{path} does not hold the model it describes: {text}") from None
+        raise ModelFileError(f"{path} does not hold the model it describes: {cut(text)}") from None
     return model, extra
 
 

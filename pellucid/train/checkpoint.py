@@ -23,6 +23,7 @@ import numpy as np
 
 from pellucid.files import ModelFileError, remove_leftovers, safetensors, write_atomically
 from pellucid.files.kinds import CHECKPOINT, MODEL, check_kind
+from pellucid.files.quoting import quoted
 
 VERSION = 1
 """Grows when files of a new kind cannot be read by older releases."""
@@ -222,8 +223,9 @@ def check_replaceable(checkpoint: Checkpoint) -> None:
         ) from None
     if not found.get("ended"):
         raise CheckpointError(
-            f"{checkpoint.path} holds a run that has not ended, after {found.get('steps')} steps: "
-            "go on with it by resume=True, or delete the file to begin anew"
+            f"{checkpoint.path} holds a run that has not ended, after "
+            f"{quoted(found.get('steps'))} steps: go on with it by resume=True, or delete the "
+            "file to begin anew"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.core.random import seed_words
+from pellucid.files.quoting import listed, quoted
 
 from . import checks
 from .batches import Batches
@@ -79,15 +80,17 @@ def parquet_batches(
     chosen = [n for n in schema if n not in left_out] if features is None else list(features)
     for name in [*targets, *drop, *chosen]:
         if name not in schema:
-            raise DataError(f"{path} has no column {name!r}; its columns are {', '.join(schema)}")
+            raise DataError(
+                f"{path} has no column {quoted(name)}; its columns are {listed(list(schema))}"
+            )
     for name in [*targets, *chosen]:
         if not (schema[name].is_numeric() or schema[name] == polars.Boolean):
             raise DataError(
-                f"column {name!r} of {path} holds {schema[name]}, expected numbers; code it as "
-                "numbers or drop it"
+                f"column {quoted(name)} of {path} holds {schema[name]}, expected numbers; "
+                "code it as numbers or drop it"
             )
     if not chosen:
-        raise DataError(f"{path} has no feature column besides {', '.join(targets)}")
+        raise DataError(f"{path} has no feature column besides {listed(targets)}")
     rows = int(_plainly(path, lambda: table.select(polars.len()).collect().item()))
     if rows == 0:
         raise DataError(f"{path} has no rows")
@@ -113,8 +116,8 @@ def _check_filled(found: Any, first: int, path: Any) -> None:
         if column.null_count():
             row = first + int(np.argmax(column.is_null().to_numpy()))
             raise DataError(
-                f"column {column.name!r}, row {row} of {path} has no value; fill it in, or leave "
-                "the row out"
+                f"column {quoted(column.name)}, row {row} of {path} has no value; fill it in, "
+                "or leave the row out"
             )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from pellucid.core.node import topological
 from pellucid.core.storage import Cell
+from pellucid.files.quoting import quoted
 
 from .callbacks import Callback
 from .checkpoint import CheckpointError, Snapshot
@@ -116,8 +117,8 @@ def put_back(parts: Parts, snapshot: Snapshot, fingerprint: Mapping[str, str]) -
     steps = _typed(about, "steps", int)
     if not 0 <= steps <= loop.total:
         raise CheckpointError(
-            f"the run in it has taken {steps} steps, epochs={run.epochs} asks for {loop.total}; "
-            "give at least as many epochs"
+            f"the run in it has taken {quoted(steps)} steps, epochs={run.epochs} asks for "
+            f"{loop.total}; give at least as many epochs"
         )
     cells = cells_by_name(parts)
     values = [_array(arrays, f"cells.{n}", c.value.shape, c.value.dtype) for n, c in cells.items()]

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.files.quoting import listed, quoted
+
 STANDARD_INPUT = "-"
 
 MISSING = frozenset({"", "?", "NA", "N/A", "na", "n/a", "nan", "NaN", "NAN", "null", "NULL"})
@@ -64,9 +66,10 @@ class Table:
             DataError: there is none of this name.
         """
         if name not in self.columns:
-            names = list(self.columns)
-            shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
-            raise DataError(f"{self.name} has no {what} column {name!r}; its columns are {shown}")
+            shown = listed(list(self.columns), 30)
+            raise DataError(
+                f"{self.name} has no {what} column {quoted(name)}; its columns are {shown}"
+            )
         return self.columns[name]
 
     def place(self, row: int) -> str:
@@ -167,7 +170,7 @@ def _read(file: Any, path: str, header: list[str], usual: Sequence[str]) -> Tabl
         _check_names(header, path)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{path} has several columns of the name {twice[0]!r}")
+        raise DataError(f"{path} has several columns of the name {quoted(twice[0])}")
     lines = array("q")
     columns: list[list[str]] = [[] for _ in header]
     if begun is not None:
@@ -197,7 +200,7 @@ def _check_names(header: list[str], path: str) -> None:
     if all(number(name) is not None for name in header):
         raise DataError(
             f"the first line of {path} must name the columns, it holds only numbers "
-            f"({', '.join(header[:3])}, ...); if the file has no such line, name the "
+            f"({listed(header, 3)}); if the file has no such line, name the "
             f"{len(header)} columns with --columns"
         )
 
@@ -251,8 +254,8 @@ def numbers_of(texts: Sequence[str], column: str, path: Any) -> np.ndarray:
     for row, value in enumerate(found):
         if value is None or not math.isfinite(value):
             raise DataError(
-                f"target column {column!r}, data row {row + 1} of {path}: expected a finite "
-                f"number, received {texts[row][:40]!r}"
+                f"target column {quoted(column)}, data row {row + 1} of {path}: expected a finite "
+                f"number, received {quoted(texts[row], 40)}"
             )
     return np.array(found, np.float32)
 
@@ -273,7 +276,7 @@ def indices_of(texts: Sequence[str], labels: Sequence[str], path: Any) -> np.nda
     for row, text in enumerate(texts):
         if text not in position:
             raise DataError(
-                f"data row {row + 1} of {path} has class {text[:40]!r}; the model knows "
-                f"{', '.join(labels[:20])}{', ...' if len(labels) > 20 else ''}"
+                f"data row {row + 1} of {path} has class {quoted(text, 40)}; the model knows "
+                f"{listed(labels)}"
             )
     return np.array([position[text] for text in texts], np.int32)
