@@ -84,6 +84,12 @@ class Rows:
         """Of one row; None for those of a table, which are texts."""
         return None if isinstance(self.X, Table) else self.X.shape[1:]
 
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages."""
+        if isinstance(self.X, Table):
+            return self.X.place(row)
+        return f"row {row} of {self.name} (counted from 0)"
+
     def take(self, numbers: np.ndarray) -> Rows:
         """Some of the rows, by number."""
         targets = self.targets

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import nn
 from pellucid.files.quoting import cut, quoted
 from pellucid.io import ModelFileError
 from pellucid.train import checks, tables
@@ -177,6 +178,30 @@ class Recipe:
         """Outputs of a model as quantities in their own units, float64 (rows, outputs)."""
         exact = outputs.astype(np.float64).reshape(len(outputs), -1)
         return exact * np.array(self.target_std) + np.array(self.target_mean)
+
+    def answers(self, model: nn.Module, rows: Rows) -> np.ndarray:
+        """What a model says of rows: outputs for classes, or quantities, float64 (rows, outputs).
+
+        Raises:
+            DataError: it does not fit the recipe, or gives what is not a finite number.
+        """
+        outputs = model.predict(self.inputs(rows))
+        outputs = outputs.astype(np.float64).reshape(len(outputs), -1)
+        if outputs.shape[1] != self.outputs:
+            raise DataError(
+                f"the model gives {outputs.shape[1]} outputs a row, its recipe speaks of "
+                f"{self.outputs}: the file is damaged"
+            )
+        with np.errstate(over="ignore"):
+            found = outputs if self.labels else self.quantities(outputs)
+        wrong = np.argwhere(~np.isfinite(found))
+        if len(wrong):
+            row, column = wrong[0]
+            raise DataError(
+                f"the model gives {found[row, column]} for {rows.place(row)}: its weights, or the "
+                "numbers in the row, are too large"
+            )
+        return found
 
     def to_extra(self) -> dict[str, Any]:
         """The recipe as JSON values."""

@@ -142,8 +142,12 @@ def _json(value: Any, what: str) -> str:
         raise ModelFileError(f"{what} cannot be stored as JSON: {error}") from None
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
 def _parsed(metadata: dict[str, str], key: str, path: Any) -> Any:
     try:
-        return json.loads(metadata[key])
+        return json.loads(metadata[key], parse_constant=_refuse)
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: its {key} cannot be read ({error})") from None
