@@ -17,6 +17,7 @@ from pellucid import nn
 from pellucid.files import ModelFileError, safetensors, write_atomically
 from pellucid.files.kinds import MODEL, check_kind
 from pellucid.files.quoting import cut
+from pellucid.files.values import parsed
 
 VERSION = 1
 """Grows when files of a new kind cannot be read by older releases."""
@@ -142,12 +143,8 @@ def _json(value: Any, what: str) -> str:
         raise ModelFileError(f"{what} cannot be stored as JSON: {error}") from None
 
 
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
-
-
 def _parsed(metadata: dict[str, str], key: str, path: Any) -> Any:
     try:
-        return json.loads(metadata[key], parse_constant=_refuse)
-    except (KeyError, ValueError, RecursionError) as error:
+        return parsed(metadata[key])
+    except (KeyError, ValueError) as error:
         raise ModelFileError(f"{path} is damaged: its {key} cannot be read ({error})") from None

@@ -24,6 +24,7 @@ import numpy as np
 from pellucid.files import ModelFileError, remove_leftovers, safetensors, write_atomically
 from pellucid.files.kinds import CHECKPOINT, MODEL, check_kind
 from pellucid.files.quoting import quoted
+from pellucid.files.values import parsed
 
 VERSION = 1
 """Grows when files of a new kind cannot be read by older releases."""
@@ -160,8 +161,8 @@ def read(path: str | os.PathLike[str]) -> Snapshot:
     if not intact:
         raise ModelFileError(f"{path} is damaged: its checksum does not fit what it holds")
     try:
-        about = json.loads(metadata["run"])
-    except (KeyError, ValueError, RecursionError) as error:
+        about = parsed(metadata["run"], constants=True)
+    except (KeyError, ValueError) as error:
         raise ModelFileError(f"{path} is damaged: its run cannot be read ({error})") from None
     if not isinstance(about, dict):
         raise ModelFileError(f"{path} is damaged: its run is no object")

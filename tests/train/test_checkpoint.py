@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -285,6 +286,81 @@ def test_a_disk_that_fills_up_ends_the_run_and_leaves_the_checkpoint(tmp_path):
     assert error.startswith(f"cannot write the checkpoint {path}: File too large; what was there")
     assert steps == "8 4"  # epochs 2 and 1
     assert sorted(os.listdir(tmp_path)) == ["run.previous.safetensors", "run.safetensors"]
+
+
+A_DISK = """
+import hashlib, os, subprocess, sys
+import numpy as np
+from pellucid import nn, train
+from pellucid.train import checkpoint as files
+
+disk = sys.argv[1]
+place = train.Checkpoint(os.path.join(disk, "run.safetensors"), every="epoch")
+X, y = np.eye(8, dtype=np.float32), np.arange(8) % 2
+
+def fill(run):
+    if run.history.epochs == 3:
+        try:
+            with open(os.path.join(disk, "filler"), "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(512))
+        except OSError as error:
+            print(error.strerror)
+
+def lock(run):
+    if run.history.epochs == 5:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+def fitted(*callbacks, **options):
+    model = nn.Linear(8, 2, weight_init="zeros")
+    try:
+        run = train.fit(model, X, y, epochs=9, batch_size=2, callbacks=callbacks, **options)
+        print(run.stopped, hashlib.sha256(model.weight.numpy().tobytes()).hexdigest())
+    except train.CheckpointError as error:
+        print(error)
+        print(files.read(place.latest).about["steps"], files.read(place.previous).about["steps"])
+        print(*sorted(os.listdir(disk)))
+
+fitted()
+fitted(fill, checkpoint=place)
+os.remove(os.path.join(disk, "filler"))
+fitted(lock, checkpoint=place, resume=True)
+subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+fitted(checkpoint=place, resume=True)
+"""
+
+
+def in_a_room_of_its_own(*command):
+    """Run with a table of mounts of its own, as if by root; None where that cannot be had."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return None
+    place = [unshare, "--user", "--map-root-user", "--mount", "sh", "-ec"]
+    return subprocess.run([*place, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_real_disk_that_is_full_and_one_that_is_read_only(tmp_path):
+    """Each ends the run with its error; when there is room again, the run goes on as ever."""
+    mount = 'mount -t tmpfs -o size=32k none "$0"'
+    if (tried := in_a_room_of_its_own(mount, str(tmp_path))) is None or tried.returncode:
+        pytest.skip("no disk can be mounted here")
+    command = f'{mount}; exec "{sys.executable}" -c "$1" "$0"'
+    done = in_a_room_of_its_own(command, str(tmp_path), A_DISK)
+    assert done.stderr == ""
+    whole, full, error, steps, names, locked, then, these, end = done.stdout.splitlines()
+    path = tmp_path / "run.safetensors"
+    assert full == "No space left on device"
+    assert error == (
+        f"cannot write the checkpoint {path}: No space left on device; what was there before is "
+        "intact"
+    )
+    assert steps == "8 4"  # epochs 2 and 1
+    assert names == "filler run.previous.safetensors run.safetensors"
+    assert locked == error.replace("No space left on device", "Read-only file system")
+    assert then == "16 12"
+    assert these == "run.previous.safetensors run.safetensors"
+    assert end == whole
+    assert end.startswith("all 9 epochs ")
 
 
 def test_leftovers_of_this_file_are_removed_and_no_others(tmp_path):

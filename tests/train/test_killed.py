@@ -99,9 +99,9 @@ def survive(path, kills, epochs, longest):
     return ended(started(path, 2, epochs))
 
 
-def test_killed_three_times(tmp_path):
-    expected = ended(started("none", 2, 40))
-    assert survive(tmp_path / "run.safetensors", 3, 40, 0.3) == expected
+def test_killed_five_times(tmp_path):
+    expected = ended(started("none", 2, 60))
+    assert survive(tmp_path / "run.safetensors", 5, 60, 0.3) == expected
     assert sorted(os.listdir(tmp_path)) == ["run.previous.safetensors", "run.safetensors"]
 
 
