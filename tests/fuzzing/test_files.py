@@ -240,7 +240,8 @@ def test_checkpoints(tmp_path, monkeypatch):
         place.latest.write_bytes(content)
         with watched():
             files.read_latest(place)
-        with warnings.catch_warnings():  # of weights that are far too large
+        with watched(reads_only=False), warnings.catch_warnings():
+            # weights may be far too large
             warnings.simplefilter("ignore", RuntimeWarning)
             try:
                 run = train.fit(network(), *data(), **options(place))
@@ -398,6 +399,7 @@ def test_any_run(tmp_path_factory, sound, about, more):
     try:
         with watched():
             files.read_latest(place)
-        train.fit(network(), *data(), **options(place))
+        with watched(reads_only=False):
+            train.fit(network(), *data(), **options(place))
     except CheckpointError as error:
         check_sentence(error)
