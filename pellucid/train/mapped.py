@@ -25,9 +25,14 @@ BLOCK_BYTES = 1 << 22
 
 def is_mapped(array: Any) -> bool:
     """Whether an array lies in a file."""
+    return _map_of(array) is not None
+
+
+def _map_of(array: Any) -> mmap.mmap | None:
+    """The map that an array lies in, if there is one."""
     while array is not None and not isinstance(array, mmap.mmap):
         array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
-    return array is not None
+    return array
 
 
 def is_used_in_place(array: np.ndarray) -> bool:
@@ -58,6 +63,29 @@ def blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     rows = at_once(math.prod(array.shape[1:]) * array.dtype.itemsize)
     for first in range(0, len(array), rows):
         yield first, array[first : first + rows]
+
+
+def ask_for(array: Any, first: int, stop: int) -> None:
+    """Have the system read neighbouring rows of a map, and nothing around them.
+
+    Else it would read what lies behind the first page that is missing too, up to
+    megabytes: of use to who reads on, not to who goes elsewhere. Rows in memory are there.
+
+    Args:
+        array: all rows, in memory or in a file; or `Selected` ones.
+        first: number of the first row.
+        stop: number of the row behind the last one.
+    """
+    if isinstance(array, Selected):
+        first, stop = int(array.rows[first]), int(array.rows[stop - 1]) + 1
+        array = array.array
+    file = _map_of(array)
+    if file is None or not hasattr(file, "madvise") or not array.flags.c_contiguous:
+        return
+    row = array.strides[0]
+    begin = array.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data + first * row
+    place = begin - begin % mmap.PAGESIZE
+    file.madvise(mmap.MADV_WILLNEED, place, begin + (stop - first) * row - place)
 
 
 class Selected:

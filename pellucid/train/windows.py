@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from pellucid.core.random import seed_words
 
+from .mapped import ask_for
 from .programs import fill_orders
 from .shuffle import BLOCKS, WINDOWS
 
@@ -225,16 +226,26 @@ class Blocks:
         """Copy the parts of blocks that make up these rows."""
         if epoch != self._epoch:
             self._find_blocks(epoch)
-        number = int(np.searchsorted(self._ends, first, "right"))
+        parts = list(self._parts(first, len(out[0])))
+        for start, stop in parts:
+            for array in self._data:
+                ask_for(array, start, stop)
         done = 0
-        while done < len(out[0]):
+        for start, stop in parts:
+            for array, target in zip(self._data, out, strict=True):
+                target[done : done + stop - start] = array[start:stop]
+            done += stop - start
+
+    def _parts(self, first: int, rows: int) -> Iterator[tuple[int, int]]:
+        """Where the parts of blocks lie that make up so many rows of the epoch."""
+        number, end = int(np.searchsorted(self._ends, first, "right")), first + rows
+        while first < end:
             start = int(self._order[number]) * self.block
             length = min(self.block, self.rows - start)
-            skipped = first + done - (int(self._ends[number]) - length)
-            count = min(length - skipped, len(out[0]) - done)
-            for array, target in zip(self._data, out, strict=True):
-                target[done : done + count] = array[start + skipped : start + skipped + count]
-            done += count
+            start += first - (int(self._ends[number]) - length)
+            count = min(int(self._ends[number]), end) - first
+            yield start, start + count
+            first += count
             number += 1
 
     def _find_blocks(self, epoch: int) -> None:

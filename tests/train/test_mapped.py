@@ -179,6 +179,34 @@ def test_blocks_are_consecutive_and_small(monkeypatch):
     assert len(list(blocks(np.zeros((5, 1000), np.float32)))) == 5  # a row at least
 
 
+@pytest.mark.skipif(not hasattr(mmap.mmap, "madvise"), reason="this system cannot be asked")
+def test_rows_are_asked_for_where_they_lie_and_no_others(tmp_path):
+    asked = []
+
+    class Watched(mmap.mmap):
+        def madvise(self, option, start, length):
+            asked.append((option, start, length))
+            super().madvise(option, start, length)
+
+    page = mmap.PAGESIZE
+    path = tmp_path / "rows"
+    path.write_bytes(bytes(100 * page))
+    with open(path, "rb") as file:
+        found = Watched(file.fileno(), 0, access=mmap.ACCESS_READ)
+    rows = np.frombuffer(found, np.uint8, 60 * page, 10 * page).reshape(-1, page // 4)
+    mapped.ask_for(rows, 8, 16)  # two pages
+    mapped.ask_for(rows[4:], 1, 2)  # a quarter of a page
+    mapped.ask_for(Selected(rows, np.array([0, 3, 41, 42])), 1, 3)
+    assert asked == [
+        (mmap.MADV_WILLNEED, 12 * page, 2 * page),
+        (mmap.MADV_WILLNEED, 11 * page, page // 2),
+        (mmap.MADV_WILLNEED, 10 * page, 10 * page + page // 2),
+    ]
+    mapped.ask_for(rows.copy(), 0, 3)
+    mapped.ask_for(rows[:, 1:], 0, 3)
+    assert len(asked) == 3
+
+
 def test_selected_rows_are_taken_when_asked_for():
     array = np.arange(20).reshape(10, 2)
     few = Selected(array, np.array([1, 4, 5, 9]))
