@@ -27,6 +27,9 @@ MISSING = frozenset({"", "?", "NA", "N/A", "na", "n/a", "nan", "NaN", "NAN", "nu
 """What stands in a cell that holds nothing."""
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 class DataError(ValueError):
     """A data file is missing, damaged, or holds what cannot be learned from."""
 
@@ -252,10 +255,12 @@ def numbers_of(texts: Sequence[str], column: str, path: Any) -> np.ndarray:
     """
     found = [number(text) for text in texts]
     for row, value in enumerate(found):
-        if value is None or not math.isfinite(value):
+        if value is None or not abs(value) <= _LARGEST:
+            large = value is not None and math.isfinite(value)
+            kind = f"number of at most {_LARGEST:.1e}" if large else "finite number"
             raise DataError(
-                f"target column {quoted(column)}, data row {row + 1} of {path}: expected a finite "
-                f"number, received {quoted(texts[row], 40)}"
+                f"target column {quoted(column)}, data row {row + 1} of {path}: expected a {kind}, "
+                f"received {quoted(texts[row], 40)}"
             )
     return np.array(found, np.float32)
 

@@ -142,6 +142,8 @@ def test_targets_become_numbers():
         indices_of(["b", "c"], ("a", "b"), "file")
     with pytest.raises(DataError, match="target column 'y', data row 1"):
         numbers_of(["high"], "y", "file")
+    with pytest.raises(DataError, match="row 2 of file: expected a number of at most 3.4e.38, rec"):
+        numbers_of(["1", "-1e308"], "y", "file")
 
 
 def test_scaling_gives_mean_0_and_deviation_1():
