@@ -76,16 +76,34 @@ def ask_for(array: Any, first: int, stop: int) -> None:
         first: number of the first row.
         stop: number of the row behind the last one.
     """
+    file, place, length = _pages(array, first, stop)
+    if file is not None:
+        file.madvise(mmap.MADV_WILLNEED, place, length)
+
+
+def let_go_of(array: Any, first: int, stop: int) -> None:
+    """Have the system know that rows, as in `ask_for`, are not looked at again soon.
+
+    Pages of a map that the system must find out about by itself cost it twice the time.
+    Only of maps that cannot be written to: what was written to a private one would be lost.
+    """
+    file, place, length = _pages(array, first, stop)
+    if file is not None and memoryview(file).readonly:
+        file.madvise(mmap.MADV_DONTNEED, place, length)
+
+
+def _pages(array: Any, first: int, stop: int) -> tuple[mmap.mmap | None, int, int]:
+    """The map in which rows lie, if the system can be told of them; the place, and bytes."""
     if isinstance(array, Selected):
         first, stop = int(array.rows[first]), int(array.rows[stop - 1]) + 1
         array = array.array
     file = _map_of(array)
     if file is None or not hasattr(file, "madvise") or not array.flags.c_contiguous:
-        return
+        return None, 0, 0
     row = array.strides[0]
     begin = array.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data + first * row
     place = begin - begin % mmap.PAGESIZE
-    file.madvise(mmap.MADV_WILLNEED, place, begin + (stop - first) * row - place)
+    return file, place, begin + (stop - first) * row - place
 
 
 class Selected:

@@ -19,7 +19,7 @@ import numpy as np
 
 from pellucid.core.random import seed_words
 
-from .mapped import ask_for
+from .mapped import ask_for, let_go_of
 from .programs import fill_orders
 from .shuffle import BLOCKS, WINDOWS
 
@@ -234,6 +234,7 @@ class Blocks:
         for start, stop in parts:
             for array, target in zip(self._data, out, strict=True):
                 target[done : done + stop - start] = array[start:stop]
+                let_go_of(array, start, stop)
             done += stop - start
 
     def _parts(self, first: int, rows: int) -> Iterator[tuple[int, int]]:

@@ -202,9 +202,21 @@ def test_rows_are_asked_for_where_they_lie_and_no_others(tmp_path):
         (mmap.MADV_WILLNEED, 11 * page, page // 2),
         (mmap.MADV_WILLNEED, 10 * page, 10 * page + page // 2),
     ]
-    mapped.ask_for(rows.copy(), 0, 3)
-    mapped.ask_for(rows[:, 1:], 0, 3)
+    for act in (mapped.ask_for, mapped.let_go_of):
+        act(rows.copy(), 0, 3)
+        act(rows[:, 1:], 0, 3)
     assert len(asked) == 3
+    mapped.let_go_of(rows, 8, 16)
+    assert asked[3:] == [(mmap.MADV_DONTNEED, 12 * page, 2 * page)]
+
+
+def test_what_was_written_to_a_private_map_is_not_let_go(tmp_path):
+    X, _ = numbers()
+    np.save(tmp_path / "x.npy", X)
+    private = np.load(tmp_path / "x.npy", mmap_mode="c")
+    private[:] = 7
+    mapped.let_go_of(private, 0, len(private))
+    assert (private == 7).all()
 
 
 def test_selected_rows_are_taken_when_asked_for():
