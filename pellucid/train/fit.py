@@ -92,7 +92,7 @@ def fit(
         callbacks: `Callback`s, such as `StopAt` and `ReduceOnPlateau`, or functions of the
             run that are called after each epoch.
         shuffle: whether each epoch visits the rows in an order of its own. "blocks" is for
-            files larger than memory: blocks of neighbouring rows, about 256 KiB each, are
+            files larger than memory: blocks of neighbouring rows, about 1 MiB each, are
             visited in an order of their own, and rows are shuffled within windows of
             about 32 MiB of such blocks.
         seed: of the orders, of the rows held out, and of the layers' random numbers.

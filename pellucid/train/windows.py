@@ -26,7 +26,7 @@ from .shuffle import BLOCKS, WINDOWS
 WINDOW_BYTES = 1 << 25
 """About how much a window takes, counted in the model's dtype; two are held."""
 
-SMALL_BLOCK = 1 << 18
+SMALL_BLOCK = 1 << 20
 """Bytes of neighbouring rows that are read from a file at once, counted likewise."""
 
 _PATIENCE = 5.0
