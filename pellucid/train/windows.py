@@ -226,16 +226,22 @@ class Blocks:
         """Copy the parts of blocks that make up these rows."""
         if epoch != self._epoch:
             self._find_blocks(epoch)
-        parts = list(self._parts(first, len(out[0])))
-        for start, stop in parts:
-            for array in self._data:
-                ask_for(array, start, stop)
+        rows = len(out[0])
+        self._ask_for(first, rows)
         done = 0
-        for start, stop in parts:
+        for start, stop in self._parts(first, rows):
             for array, target in zip(self._data, out, strict=True):
                 target[done : done + stop - start] = array[start:stop]
                 let_go_of(array, start, stop)
             done += stop - start
+
+        self._ask_for(first + rows, rows)  # the next ones: nobody shall have to wait for them
+
+    def _ask_for(self, first: int, rows: int) -> None:
+        """Have the system read so many rows, or as many as the epoch still has."""
+        for start, stop in self._parts(first, min(rows, self.rows - first)):
+            for array in self._data:
+                ask_for(array, start, stop)
 
     def _parts(self, first: int, rows: int) -> Iterator[tuple[int, int]]:
         """Where the parts of blocks lie that make up so many rows of the epoch."""
