@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -171,7 +172,7 @@ def _read(file: Any, path: str, header: list[str], usual: Sequence[str]) -> Tabl
         if usual and len(header) == len(usual) and not set(header) & set(usual):
             header, begun, named = list(usual), header, "the model"
         _check_names(header, path)
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise DataError(f"{path} has several columns of the name {quoted(twice[0])}")
     lines = array("q")
