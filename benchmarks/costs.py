@@ -26,6 +26,7 @@ from pellucid.core.random import RandomScope, random_scope
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor, tensor
 from pellucid.core.tree import leaves
+from pellucid.train.feed import WholeArrays
 from pellucid.train.loop import Loop
 from pellucid.train.programs import program
 from pellucid.train.step import TrainingState, trace_step
@@ -84,7 +85,8 @@ class Candidate:
         """The training step, with its rows gathered from the data."""
         state = TrainingState(self.model(), self.rule(), 0)
         trace = partial(trace_step, state, self.loss, {}, data)
-        return Loop(trace, data, self.net.batch, 10**6, self.group != "search", 0).advance
+        feed = WholeArrays(data, self.net.batch, 10**6, self.group != "search", 0)
+        return Loop(trace, feed).advance
 
     def alone(self) -> Run:
         """The part that it takes in the step, and nothing else."""

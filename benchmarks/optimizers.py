@@ -16,6 +16,7 @@ import numpy as np
 import pellucid as pe
 from pellucid import nn
 from pellucid.train.evaluate import prepared
+from pellucid.train.feed import WholeArrays
 from pellucid.train.loop import Loop
 from pellucid.train.step import TrainingState, trace_step
 
@@ -61,7 +62,8 @@ def seconds_per_step(row: Row, problem: Problem, rounds: int) -> float:
     rule = row.rule(problem)
     state = TrainingState(model, rule, 0)
     batch = len(X) if rule.full_batch else problem.batch
-    loop = Loop(partial(trace_step, state, loss, {}, data), data, batch, 10**6, True, 0)
+    feed = WholeArrays(data, batch, 10**6, True, 0)
+    loop = Loop(partial(trace_step, state, loss, {}, data), feed)
     loop.advance(16)
     steps, times = 1000, []
     while len(times) < rounds:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 from pellucid import compiler
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # for scikit-learn's checks, before SciPy is imported
+
+hypothesis.settings.register_profile("here", deadline=None)  # a crowded machine is no failure
+hypothesis.settings.load_profile("here")
 
 SETTINGS = ("PELLUCID_THREADS", "PELLUCID_CPU", "PELLUCID_REFERENCE")
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
+from pellucid.files.quoting import quoted
 from pellucid.io import ModelFileError
 from pellucid.train import checks, datasets, images
 from pellucid.train.series import is_series, read_series
@@ -82,6 +83,12 @@ class Rows:
     def shape(self) -> tuple[int, ...] | None:
         """Of one row; None for those of a table, which are texts."""
         return None if isinstance(self.X, Table) else self.X.shape[1:]
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages."""
+        if isinstance(self.X, Table):
+            return self.X.place(row)
+        return f"row {row} of {self.name} (counted from 0)"
 
     def take(self, numbers: np.ndarray) -> Rows:
         """Some of the rows, by number."""
@@ -242,7 +249,7 @@ def _read_table(source: Source, path: str, usual: tuple[str, ...]) -> Rows:
         left_out.add(column)
     columns = {name: texts for name, texts in table.columns.items() if name not in left_out}
     if not columns:
-        raise DataError(f"{table.name} has no feature column besides {source.target!r}")
+        raise DataError(f"{table.name} has no feature column besides {quoted(source.target)}")
     return Rows(Table(table.name, columns, table.lines), targets, name=table.name)
 
 

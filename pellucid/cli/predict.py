@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from pellucid import io
-from pellucid.io.atomic import write_atomically
+from pellucid.files import write_atomically
 
 from .data import check_output, data_options, read, source_of
 from .errors import plainly
@@ -49,7 +49,7 @@ def predict(
         found, extra = io.read_model(model)
         recipe = Recipe.from_extra(extra, model)
         rows = read(source, usual=recipe.columns, shape=recipe.input_shape, test=True)
-        names, answers = _answers(recipe, found.predict(recipe.inputs(rows)), probabilities)
+        names, answers = _answers(recipe, recipe.answers(found, rows), probabilities)
         text = _as_json(names, answers) if as_json else _as_csv(names, answers)
         if output is not None:
             write_atomically(output, [text.encode()])
@@ -60,16 +60,15 @@ def predict(
 
 
 def _answers(
-    recipe: Recipe, outputs: np.ndarray, probabilities: bool
+    recipe: Recipe, values: np.ndarray, probabilities: bool
 ) -> tuple[list[str], list[list[Any]]]:
     """Names of the columns, and one list per row."""
     if not recipe.labels:
-        values = recipe.quantities(outputs)
         names = ["prediction"]
         if values.shape[1] > 1:
             names = [f"prediction_{i}" for i in range(values.shape[1])]
         return names, [[float(f"{v:.9g}") for v in row] for row in values]
-    shares = _softmax(outputs.astype(np.float64))
+    shares = _softmax(values)
     best = shares.argmax(axis=1)
     if probabilities:
         names = ["class", *(f"p_{label}" for label in recipe.labels)]

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import nn
+from pellucid.files.quoting import cut, quoted
 from pellucid.io import ModelFileError
 from pellucid.train import checks, tables
 from pellucid.train.preprocess import Preprocessing
@@ -94,7 +96,7 @@ class Recipe:
         if labels is not None:
             if len(labels) < 2:
                 raise DataError(
-                    f"{rows.name} has only the class {labels[0]}: nothing to tell apart"
+                    f"{rows.name} has only the class {cut(labels[0])}: nothing to tell apart"
                 )
             if len(labels) > _MOST_CLASSES:
                 raise DataError(
@@ -147,8 +149,8 @@ class Recipe:
         if len(wrong):
             row, column = wrong[0]
             raise DataError(
-                f"column {table.inputs[column]!r}, {rows.place(row)}: the number is too far from "
-                "those learned from to be scaled"
+                f"column {quoted(table.inputs[column])}, {rows.place(row)}: the number is "
+                "too far from those learned from to be scaled"
             )
         return encoded
 
@@ -176,6 +178,30 @@ class Recipe:
         """Outputs of a model as quantities in their own units, float64 (rows, outputs)."""
         exact = outputs.astype(np.float64).reshape(len(outputs), -1)
         return exact * np.array(self.target_std) + np.array(self.target_mean)
+
+    def answers(self, model: nn.Module, rows: Rows) -> np.ndarray:
+        """What a model says of rows: outputs for classes, or quantities, float64 (rows, outputs).
+
+        Raises:
+            DataError: it does not fit the recipe, or gives what is not a finite number.
+        """
+        outputs = model.predict(self.inputs(rows))
+        outputs = outputs.astype(np.float64).reshape(len(outputs), -1)
+        if outputs.shape[1] != self.outputs:
+            raise DataError(
+                f"the model gives {outputs.shape[1]} outputs a row, its recipe speaks of "
+                f"{self.outputs}: the file is damaged"
+            )
+        with np.errstate(over="ignore"):
+            found = outputs if self.labels else self.quantities(outputs)
+        wrong = np.argwhere(~np.isfinite(found))
+        if len(wrong):
+            row, column = wrong[0]
+            raise DataError(
+                f"the model gives {found[row, column]} for {rows.place(row)}: its weights, or the "
+                "numbers in the row, are too large"
+            )
+        return found
 
     def to_extra(self) -> dict[str, Any]:
         """The recipe as JSON values."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
 import click
 
 from pellucid import io
+from pellucid.files.quoting import cut, listed, quoted
 from pellucid.io import ModelFileError
 from pellucid.train.run import format_figure
 
@@ -68,9 +70,9 @@ def _describe(recipe: Recipe) -> str:
     else:
         lines += [f"rows of shape {recipe.input_shape}"]
         lines[-1] += f", divided by {recipe.divide:g}" if recipe.divide != 1 else ""
-    aim = f"{recipe.target!r}" if recipe.target else "the target"
+    aim = f"{quoted(recipe.target)}" if recipe.target else "the target"
     if recipe.labels:
-        shown = ", ".join(recipe.labels[:20]) + (", ..." if len(recipe.labels) > 20 else "")
+        shown = listed(recipe.labels)
         lines.append(f"predicts {aim}: one of {len(recipe.labels)} classes, {shown}")
     else:
         lines.append(f"predicts {aim}: {len(recipe.target_mean)} quantities")
@@ -87,23 +89,29 @@ def _training(extra: dict[str, Any], path: str) -> dict[str, Any] | None:
         isinstance(history, dict)
         and isinstance(found.get("options"), dict)
         and type(found.get("steps")) is int
-        and isinstance(found.get("stopped"), str | None)
+        and _is_figure(found["steps"])
+        and isinstance(found.get("stopped", 0), str | None)
         and all(isinstance(column, list) for column in history.values())
         and len({len(column) for column in history.values()}) <= 1
-        and all(
-            value is None or type(value) in (int, float)
-            for column in history.values()
-            for value in column
-        )
+        and all(_is_figure(value) for column in history.values() for value in column)
     )
     if not sound:
         raise ModelFileError(f"{path} is damaged: what it tells of its training is not sound")
     return dict(found)
 
 
+def _is_figure(value: Any) -> bool:
+    """Whether a history holds such: a finite number, or None."""
+    if type(value) is int:
+        return abs(value) < 1 << 63
+    return value is None or (type(value) is float and math.isfinite(value))
+
+
 def _history(training: dict[str, Any]) -> list[str]:
     """The options, and a table of some of the epochs."""
-    options = ", ".join(f"{name} {value}" for name, value in training["options"].items())
+    options = ", ".join(
+        f"{name} {cut(str(value), 60)}" for name, value in training["options"].items()
+    )
     history = training["history"]
     lines = [f"trained with {options}", f"{training['steps']:,} steps: {training['stopped']}"]
     lines.append("  ".join(name.rjust(max(len(name), 8)) for name in history))

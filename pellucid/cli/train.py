@@ -13,7 +13,7 @@ import numpy as np
 import pellucid as pe
 from pellucid import compiler, io, nn, optim
 from pellucid.core.random import seed_words
-from pellucid.train import Callback, EarlyStopping, Run, fit
+from pellucid.train import Callback, Checkpoint, EarlyStopping, Run, fit
 from pellucid.train.run import format_figure
 from pellucid.train.space import silence
 from pellucid.train.split import shares_of_rest, split_rows
@@ -132,6 +132,13 @@ class EpochTable(Callback):
 @click.option(
     "--patience", type=click.IntRange(1), help="Stop after so many epochs without improvement."
 )
+@click.option("--checkpoint", metavar="FILE", help="Keep the run in this file while it goes on.")
+@click.option(
+    "--every",
+    metavar="TEXT",
+    help='How often: "30 seconds" (the default), "500 steps", "epoch", "5 epochs".',
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint, if there is one.")
 @click.option("--threads", type=click.IntRange(1), help="By default one for each processor.")
 @click.option(
     "--output", "-o", default="model.safetensors", show_default=True, help="Where the model goes."
@@ -153,6 +160,9 @@ def train(
     cv: int | None,
     task: str | None,
     size: int | None,
+    checkpoint: str | None,
+    every: str | None,
+    resume: bool,
     threads: int | None,
     output: str,
     as_json: bool,
@@ -175,16 +185,20 @@ def train(
     check_target(source)
     if images is not None and labels is None:
         raise click.UsageError("--images needs --labels to learn from")
+    if checkpoint is None and (resume or every is not None):
+        raise click.UsageError("--every and --resume need --checkpoint FILE")
     with plainly():
-        check_output(output, data, images, labels, test, test_images, test_labels)
+        inputs = data, images, labels, test, test_images, test_labels
+        check_output(output, *inputs)
+        keeps = None if checkpoint is None else _checkpoint(checkpoint, every, output, *inputs)
         if threads is not None:
             compiler.set_threads(threads)
-        every = read(source)
+        everything = read(source)
         if test_fraction is None:
             test_fraction = 0.0 if cv else 0.2
-        rows, test_rows = split(every, held_out, test_fraction, options["seed"])
+        rows, test_rows = split(everything, held_out, test_fraction, options["seed"])
         given = {"columns": source.columns, "categories": names_of(categories)}
-        recipe = Recipe.learn(rows, task, target, every, **given)
+        recipe = Recipe.learn(rows, task, target, everything, **given)
         if test_rows is not None:  # what is wrong with them is told before the work
             recipe.inputs(test_rows), recipe.targets(test_rows)
         notes = [] if recipe.table is None else recipe.table.notes
@@ -194,13 +208,13 @@ def train(
         if cv is not None:
 
             def one_fold(kept: Rows, tested: Rows) -> dict[str, float | None]:
-                own = Recipe.learn(kept, task, target, every, **given)
+                own = Recipe.learn(kept, task, target, everything, **given)
                 return score(_learn(kept, own, show=False, **options)[0], own, tested)
 
             folds = cross_validate(one_fold, rows, recipe, cv, options["seed"])
             if not as_json:
                 click.echo(f"{describe_folds(folds)}\n")
-        model, run = _learn(rows, recipe, show=not as_json, **options)
+        model, run = _learn(rows, recipe, keeps, resume, show=not as_json, **options)
         figures = None if test_rows is None else score(model, recipe, test_rows)
         io.save(model, output, {**recipe.to_extra(), "training": record(run, options)})
     result = {
@@ -249,7 +263,24 @@ def record(run: Run, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[nn.Module, Run]:
+def _checkpoint(path: str, every: str | None, output: str, *inputs: str | None) -> Checkpoint:
+    """The checkpoint that the options name."""
+    found = Checkpoint(path) if every is None else Checkpoint(path, every)
+    check_output(path, *inputs)
+    if found.latest == Checkpoint(output).latest:
+        raise DataError(f"the checkpoint and the model need files of their own, both are {path}")
+    return found
+
+
+def _learn(
+    rows: Rows,
+    recipe: Recipe,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
+    *,
+    show: bool,
+    **options: Any,
+) -> tuple[nn.Module, Run]:
     """A model trained on rows."""
     pe.random.set_seed(options["seed"])
     model = network(
@@ -276,6 +307,8 @@ def _learn(rows: Rows, recipe: Recipe, *, show: bool, **options: Any) -> tuple[n
         early_stopping=None if patience is None else EarlyStopping(patience=patience),
         callbacks=[EpochTable()] if show else [],
         seed=options["seed"],
+        checkpoint=checkpoint,
+        resume=resume,
         verbose=False,
     )
     return model, run

@@ -18,6 +18,10 @@ from pellucid.core.storage import LANES
 
 ELEMENT = {
     "bool": "i1",
+    "int8": "i8",
+    "uint8": "i8",
+    "int16": "i16",
+    "uint16": "i16",
     "int32": "i32",
     "int64": "i64",
     "uint32": "i32",

@@ -31,3 +31,18 @@ def rebuild(tree: Any, new_leaves: list[Any]) -> Any:
     """The tree with its leaves replaced in order."""
     supply = iter(new_leaves)
     return map_tree(lambda _: next(supply), tree)
+
+
+def named_leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:
+    """The leaves in order, each with its path: keys and positions, joined by dots."""
+    if isinstance(tree, dict):
+        parts = list(tree.items())
+    elif isinstance(tree, list | tuple):
+        parts = list(enumerate(tree))
+    else:
+        return [] if tree is None else [(name, tree)]
+    return [
+        found
+        for key, part in parts
+        for found in named_leaves(part, f"{name}.{key}" if name else str(key))
+    ]

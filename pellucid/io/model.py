@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from pellucid import nn
+from pellucid.files import ModelFileError, safetensors, write_atomically
+from pellucid.files.kinds import MODEL, check_kind
+from pellucid.files.quoting import cut
+from pellucid.files.values import parsed
 
-from . import safetensors
-from .atomic import write_atomically
-from .errors import ModelFileError
-
-FORMAT = "pellucid"
 VERSION = 1
 """Grows when files of a new kind cannot be read by older releases."""
 
@@ -52,7 +51,7 @@ def save(
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a model (an nn.Module) to save, received {type(model).__name__}")
     metadata = {
-        "format": FORMAT,
+        "format": MODEL,
         "version": str(VERSION),
         "architecture": _json(model.architecture(), "the architecture"),
         "extra": _json(dict(extra or {}), "extra"),
@@ -113,7 +112,7 @@ def read_model(
         {'labels': ['cat', 'dog']}
     """
     arrays, metadata = safetensors.read(path)
-    _check_version(metadata, path)
+    check_kind(metadata, MODEL, VERSION, path)
     architecture = _parsed(metadata, "architecture", path)
     extra = _parsed(metadata, "extra", path)
     if not isinstance(extra, dict):
@@ -124,7 +123,7 @@ def read_model(
         model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, MemoryError, RecursionError, OverflowError) as error:
         text = str(error.args[0]) if error.args else type(error).__name__
-        raise ModelFileError(f"{path} does not hold the model it describes: {text}") from None
+        raise ModelFileError(f"{path} does not hold the model it describes: {cut(text)}") from None
     return model, extra
 
 
@@ -146,20 +145,6 @@ def _json(value: Any, what: str) -> str:
 
 def _parsed(metadata: dict[str, str], key: str, path: Any) -> Any:
     try:
-        return json.loads(metadata[key])
-    except (KeyError, ValueError, RecursionError) as error:
+        return parsed(metadata[key])
+    except (KeyError, ValueError) as error:
         raise ModelFileError(f"{path} is damaged: its {key} cannot be read ({error})") from None
-
-
-def _check_version(metadata: dict[str, str], path: Any) -> None:
-    if metadata.get("format") != FORMAT:
-        raise ModelFileError(
-            f"{path} is a safetensors file of another program: expected format {FORMAT!r} "
-            f"in its metadata, received {metadata.get('format')!r}"
-        )
-    version = metadata.get("version", "")
-    if not version.isascii() or not version.isdigit() or not 1 <= int(version[:9]) <= VERSION:
-        raise ModelFileError(
-            f"{path} has version {version!r} of the format, this release reads up to {VERSION}; "
-            "a newer release of pellucid may read it"
-        )

@@ -331,11 +331,7 @@ def initial(initializer: InitializerLike, shape: Shape) -> np.ndarray:
     Raises:
         ValueError: the function gave another shape.
     """
-    left = _left.get()
-    if left is not None:
-        left[0] -= math.prod(shape)
-        if left[0] < 0:
-            raise ValueError(f"shape {shape} is larger than the values there are for it")
+    if _come_later(shape):
         return np.zeros(shape, np.float32)
     scope = current_scope()
     rng = Stream(scope.seed.numpy(), scope.streams)
@@ -345,3 +341,27 @@ def initial(initializer: InitializerLike, shape: Shape) -> np.ndarray:
     if values.shape != shape:
         raise ValueError(f"the initializer {draw!r} gave shape {values.shape}, expected {shape}")
     return values
+
+
+def filled(value: float, shape: Shape) -> np.ndarray:
+    """One value everywhere, without a random stream.
+
+    Args:
+        value: the value.
+        shape: of the parameter, or of a state.
+
+    Returns:
+        float32 array.
+    """
+    return np.full(shape, 0.0 if _come_later(shape) else value, np.float32)
+
+
+def _come_later(shape: Shape) -> bool:
+    """Whether values are loaded next; those of the shape are taken from their number."""
+    left = _left.get()
+    if left is None:
+        return False
+    left[0] -= math.prod(shape)
+    if left[0] < 0:
+        raise ValueError(f"shape {shape} is larger than the values there are for it")
+    return True

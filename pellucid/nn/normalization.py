@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pellucid.core.standardize import moments, standardize
 from pellucid.core.tensor import Tensor, cast, parameter, sqrt, tensor
 
+from .initializers import filled
 from .linear import positive_integer
 from .mode import is_training
 from .module import Module, state
@@ -25,8 +24,8 @@ class Normalization(Module):
         if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:
             raise ValueError(f"eps must be a number above 0, received {eps!r}")
         self.eps = float(eps)
-        self.gamma = parameter(np.ones(features, np.float32), name="gamma", role="scale")
-        self.beta = parameter(np.zeros(features, np.float32), name="beta", role="bias")
+        self.gamma = parameter(filled(1.0, (features,)), name="gamma", role="scale")
+        self.beta = parameter(filled(0.0, (features,)), name="beta", role="bias")
 
     def _checked(self, x: Any) -> Tensor:
         x = tensor(x)
@@ -78,8 +77,8 @@ class BatchNorm(Normalization):
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
             raise ValueError(f"rate must be a number above 0 and at most 1, received {rate!r}")
         self.rate = float(rate)
-        self.moving_mean = state(np.zeros(features, np.float32), name="moving_mean")
-        self.moving_variance = state(np.ones(features, np.float32), name="moving_variance")
+        self.moving_mean = state(filled(0.0, (features,)), name="moving_mean")
+        self.moving_variance = state(filled(1.0, (features,)), name="moving_variance")
 
     def forward(self, x: Any) -> Tensor:
         x = self._checked(x)

@@ -4,13 +4,16 @@
 `predict` is installed on modules from here. Nothing here draws or stores files.
 """
 
+from .batches import Batches
 from .callbacks import Callback
+from .checkpoint import Checkpoint, CheckpointError
 from .cost import Cost
 from .diverged import TrainingDiverged
 from .evaluate import evaluate
 from .finder import RateSearch, find_learning_rate
 from .fit import fit
 from .metrics import METRICS, Metric, top_k
+from .parquet import parquet_batches
 from .plateau import ReduceOnPlateau
 from .predict import predict
 from .run import History, Run
@@ -21,7 +24,10 @@ from .whole_set import WholeSet, whole_set
 
 __all__ = [
     "METRICS",
+    "Batches",
     "Callback",
+    "Checkpoint",
+    "CheckpointError",
     "Cost",
     "EarlyStopping",
     "History",
@@ -36,6 +42,7 @@ __all__ = [
     "evaluate",
     "find_learning_rate",
     "fit",
+    "parquet_batches",
     "predict",
     "search",
     "split",

@@ -1,12 +1,13 @@
 """What may look at a run, or stop it, while it goes on.
 
-A callback sees at most four events. One that defines `epoch_end` is called after
-every epoch, in order; where none does, many short epochs are run as one slice.
+A callback sees at most four events, and may keep what it remembers in the run's
+checkpoint. One that defines `epoch_end` is called after every epoch, in order; where
+none does, many short epochs are run as one slice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .run import Run
@@ -42,10 +43,30 @@ class Callback:
     def train_end(self, run: Run) -> None:
         """After the last step, however the run ended."""
 
+    def state(self) -> Mapping[str, Any]:
+        """What it must remember to go on in a run that was interrupted.
+
+        Returns:
+            Numbers, texts, arrays, and lists and dictionaries of these, by name.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; called after `train_begin`.
+
+        Args:
+            state: what `state` gave.
+        """
+
     @property
     def looks_at_epochs(self) -> bool:
         """Whether it wants to be called after each epoch."""
         return type(self).epoch_end is not Callback.epoch_end
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether it has something to remember."""
+        return type(self).state is not Callback.state
 
 
 class EpochFunction(Callback):

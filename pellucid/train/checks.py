@@ -6,12 +6,15 @@ Each check says what was expected, what was received, where, and what to do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from pellucid import nn
+
+from .mapped import blocks, is_used_in_place
 
 
 def check_model(model: Any) -> None:
@@ -107,7 +110,8 @@ def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
         name: what to call them in messages.
 
     Returns:
-        The array itself where it is as it should be, else a copy.
+        The array itself where it is as it should be, else a copy; a memory map itself,
+        in its own dtype, if that is one that programs read.
     """
     array = numeric(values, name)
     if array.ndim == 0:
@@ -127,32 +131,33 @@ def inputs(values: Any, dtype: np.dtype, name: str = "X") -> np.ndarray:
             f"{name}.reshape(1, -1) for one example"
         )
     with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype)
+        if is_used_in_place(array):
+            for first, block in blocks(array) if array.dtype.kind == "f" else ():
+                finite(block.astype(dtype, copy=False), name, block, first)
+            return array
+        converted = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     finite(converted, name, array)
     return converted
 
 
-def finite(array: np.ndarray, name: str, given: np.ndarray | None = None) -> None:
+def finite(array: np.ndarray, name: str, given: np.ndarray | None = None, first: int = 0) -> None:
     """Refuse NaN and infinity, naming the first place.
 
     Args:
         array: what to look at.
         name: what to call it.
         given: the array before conversion, for the message.
+        first: number of its first row, for the message.
     """
-    if array.dtype.kind != "f":
+    at = _first_not_finite(array)
+    if at is None:
         return
-    with np.errstate(all="ignore"):
-        if np.isfinite(array.sum()):  # one pass, no copy; a sum that overflows is looked at below
-            return
-    at = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
-    if np.isfinite(array[at]):
-        return
-    place = f"row {at[0]}"
+    row = at[0] + first
+    place = f"row {row}"
     if array.ndim == 2:
         place += f", column {at[1]}"
     elif array.ndim > 2:
-        place += f", index {tuple(int(i) for i in at)}"
+        place += f", index {(row, *at[1:])}"
     original = array[at] if given is None else given[at]
     if np.isfinite(original):
         raise ValueError(
@@ -164,6 +169,33 @@ def finite(array: np.ndarray, name: str, given: np.ndarray | None = None) -> Non
         f"{name} has {what} at {place} (counted from 0); expected finite numbers: fill it in, "
         "or leave the row out"
     )
+
+
+def _first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
+    """The index of the first NaN or infinity."""
+    if array.dtype.kind != "f":
+        return None
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):  # one pass, no copy; a sum that overflows is looked at below
+            return None
+    for first, block in blocks(array):
+        row, *rest = np.unravel_index(int(np.argmin(np.isfinite(block))), block.shape)
+        if not np.isfinite(block[(row, *rest)]):
+            return int(row) + first, *map(int, rest)
+    return None
+
+
+@contextmanager
+def counted_from(first: int) -> Iterator[None]:
+    """Within it messages count rows from a row that is not the first.
+
+    Args:
+        first: its number.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"in the rows from {first} on: {error}") if first else error from None
 
 
 def same_length(X: np.ndarray, y: np.ndarray, x_name: str = "X", y_name: str = "y") -> None:

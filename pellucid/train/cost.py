@@ -64,6 +64,8 @@ class Memory:
 class Cost:
     """What a run cost; its text is a card.
 
+    A run that was resumed from a checkpoint tells what it cost since then.
+
     Attributes:
         parameters: numbers learned.
         steps: steps taken.
@@ -188,7 +190,7 @@ class Meter:
         programs = [*loop.programs, *(p for e in evaluations for p in e.programs)]
         origins = {p.origin for p in programs}
         measured = {
-            "steps": loop.done,
+            "steps": loop.done - loop.begun,
             "batch": loop.batch,
             "seconds": seconds,
             "compile_seconds": sum(p.seconds for p in programs),

@@ -12,6 +12,7 @@ from pellucid.core.random import seed_words
 
 from . import checks
 from .decision import CLASSES
+from .mapped import blocks, is_mapped, is_used_in_place, selected
 from .predict import output_shape
 from .split import shares_of_rest, split_rows
 from .step import learned_dtype
@@ -34,8 +35,8 @@ def prepared(
         of: which rows they are, for messages; "" for those to train on.
 
     Returns:
-        X of the model's dtype, y as the loss takes it, and the weights if there are any;
-        all C-contiguous.
+        X of the model's dtype (a memory map in its own), y as the loss takes it, and the
+        weights if there are any; all C-contiguous.
     """
     X_name, y_name, weight_name = (f"{of} {part}".strip() for part in ("X", "y", "sample_weight"))
     dtype = learned_dtype(model)
@@ -46,16 +47,44 @@ def prepared(
     try:
         shape = output_shape(model, X)
         with np.errstate(over="ignore"):
-            y = np.ascontiguousarray(loss.check(targets, shape, dtype))
+            y = _checked_targets(loss, targets, shape, dtype, y_name)
     except nn.LayerError as error:
         error.reason += f" (with {X_name})" if of else ""
         raise
     except ValueError as error:
         raise ValueError(f"{of}: {error}") if of else error from None
-    checks.finite(y, y_name, targets.reshape(y.shape) if targets.size == y.size else None)
     if sample_weight is None:
         return [X, y]
     return [X, y, checks.weights(sample_weight, len(X), dtype, weight_name)]
+
+
+_CAST_IN_STEPS = ("values", "counts", "probabilities")
+"""Kinds of targets that a step converts by itself."""
+
+
+def _checked_targets(
+    loss: nn.Loss, targets: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, name: str
+) -> np.ndarray:
+    """Targets as the loss takes them; those in a file are looked at block by block."""
+    kind = loss.target.name
+    # which of two signs is meant, all rows say together
+    in_blocks = is_mapped(targets) and kind != "signs"
+    stays = in_blocks and kind in _CAST_IN_STEPS and is_used_in_place(targets)
+    found: Any = None
+    for first, block in blocks(targets) if in_blocks else [(0, targets)]:
+        with checks.counted_from(first):
+            part = np.ascontiguousarray(loss.check(block, shape, dtype))
+        checks.finite(
+            part, name, block.reshape(part.shape) if block.size == part.size else None, first
+        )
+        if not in_blocks:
+            return part
+        if found is None:
+            form = len(targets), *part.shape[1:]
+            found = targets.reshape(form) if stays else np.empty(form, part.dtype)
+        if not stays:
+            found[first : first + len(part)] = part
+    return found
 
 
 def with_class_weights(
@@ -125,9 +154,10 @@ def _held_out(
                 f"and {len(part)} to measure on; both need at least one"
             )
     sets = {
-        name: [array[part] for array in rows] for name, part in zip(fractions, others, strict=True)
+        name: [selected(array, part) for array in rows]
+        for name, part in zip(fractions, others, strict=True)
     }
-    return [array[kept] for array in rows], sets
+    return [selected(array, kept) for array in rows], sets
 
 
 def _strata(loss: nn.Loss, y: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pellucid.files.quoting import cut, listed
+
 from .tables import DataError
 
 
@@ -132,7 +134,7 @@ def read_npz(
             found = _names_of(names, target, test)
             if found is None:
                 raise DataError(
-                    f"{path} has arrays {', '.join(names) or 'without names'}; expected "
+                    f"{path} has arrays {listed(names) or 'without names'}; expected "
                     + " or ".join(f"{x} and {y}" for x, y in NAMES_IN_ARCHIVES)
                 )
             x_name, y_name = found
@@ -141,8 +143,17 @@ def read_npz(
         raise
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
-        raise DataError(f"{path} is not an archive of numbers: {error}") from None
+    except _OF_A_DAMAGED_ARCHIVE as error:
+        raise DataError(f"{path} is not an archive of numbers: {cut(str(error))}") from None
+
+
+_OF_A_DAMAGED_ARCHIVE = (
+    ValueError, KeyError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error,
+    struct.error, SyntaxError,
+    NotImplementedError,  # a way of packing that Python does not know
+    RuntimeError,  # a password
+)  # fmt: skip
+"""What NumPy and zipfile raise on archives that are not sound."""
 
 
 def has_test_rows(path: str | os.PathLike[str]) -> bool:

@@ -16,6 +16,8 @@ import numpy as np
 from pellucid import nn
 from pellucid.core.tensor import Tensor, reshape
 
+from .mapped import blocks
+
 EXCLUSIVE = "exclusive"  # one output per class; the greatest one says the class
 TWO = "two"  # a single output; class 1 above the boundary, else class 0
 INDEPENDENT = "independent"  # several outputs, each of them telling two classes apart
@@ -72,8 +74,13 @@ def decision_of(loss: nn.Loss, y: np.ndarray, output_shape: tuple[int, ...]) -> 
         kind = TWO if math.prod(output_shape) == 1 else INDEPENDENT
     else:
         kind = TWO if single and aim != "classes" else EXCLUSIVE
-    boundary = 0.5 if aim in VALUES and not (y < 0).any() else 0.0
+    boundary = 0.5 if aim in VALUES and not has_negative(y) else 0.0
     return Decision(kind, output_shape[-1] if kind == EXCLUSIVE else 2, loss, boundary)
+
+
+def has_negative(y: np.ndarray) -> bool:
+    """Whether a target is below 0."""
+    return any(bool((rows < 0).any()) for _, rows in blocks(y))
 
 
 def fits_any(decision: Decision) -> str:
@@ -91,7 +98,7 @@ def check_coded(decision: Decision, y: np.ndarray, name: str) -> None:
     """
     if decision.loss.target.name not in VALUES:
         return
-    low = -1 if (y < 0).any() else 0
+    low = -1 if has_negative(y) else 0
     wrong = (y != low) & (y != 1)
     if decision.kind == EXCLUSIVE:
         wrong |= (np.sum(y == 1, axis=-1) != 1)[..., None]

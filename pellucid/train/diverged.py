@@ -15,6 +15,7 @@ from pellucid.core.node import Node, topological
 from pellucid.core.program import Computation
 
 from .loop import Loop
+from .mapped import blocks
 from .programs import program
 from .step import Step, TrainingState, cells_of, restore
 
@@ -182,7 +183,7 @@ def _first_not_finite(
 
 
 def _advice(X: np.ndarray, state: TrainingState) -> str:
-    largest = float(np.abs(X).max())
+    largest = max(float(np.abs(rows).max()) for _, rows in blocks(X))
     if largest > _LARGE_INPUT:
         return f"Scale the inputs, the largest of which is {largest:.3g}, or lower the rate."
     rate = state.optimizer.arguments.get("learning_rate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,17 +11,19 @@ import numpy as np
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
 from pellucid.core.program import Computation, Program
-from pellucid.core.tensor import Tensor, divide
+from pellucid.core.tensor import Tensor, cast, divide
 
 from . import checks
 from .data import prepared
 from .decision import Decision, decision_of
+from .mapped import Selected, at_once, bytes_in_memory
 from .metrics import AnyMetric, Metric, metrics_for, per_row
 from .predict import output_shape
 from .programs import program
-from .step import record_of
+from .step import learned_dtype, record_of
 
 _FEWEST, _MOST = 64, 256
+_MOST_BLOCKS = 1 << 30
 
 
 class Evaluation:
@@ -30,7 +33,8 @@ class Evaluation:
         model: the model.
         decision: how its outputs are read; names the loss.
         metrics: by name.
-        data: X, y, and weights of the rows if there are any; as `prepared` gives them.
+        data: X, y, and weights of the rows if there are any; as `prepared` gives them, or
+            `Selected` rows of such.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class Evaluation:
         metrics: Mapping[str, AnyMetric],
         data: Sequence[np.ndarray],
     ) -> None:
-        self._metrics, self._decision, self._target = metrics, decision, data[1]
+        self._metrics, self._decision, self._data = metrics, decision, data
         rows = len(data[0])
         block = block_of(rows)
         full, rest = divmod(rows, block)
@@ -51,15 +55,18 @@ class Evaluation:
             if not count:
                 continue
             found = program(_trace(model, decision.loss, per_row(metrics), data, size, keep))
-            inputs = [_blocks(a, first, count, size) for a in data]
             record, *prediction = found.computation.outputs
             outputs = [np.empty((count, *record.shape), record.dtype)]
             for node in prediction:
                 if self._predictions is None:
                     self._predictions = np.empty((rows, *node.shape[1:]), node.dtype)
                 outputs.append(_blocks(self._predictions, first, count, size))
-            self._parts.append((found, inputs, outputs))
+            self._parts.append((found, first, size, outputs))
         self._rows = rows
+        self._at_once = _MOST_BLOCKS  # in one call
+        if any(isinstance(array, Selected) for array in data):
+            row_bytes = sum(math.prod(a.shape[1:]) * a.dtype.itemsize for a in data)
+            self._at_once = at_once(row_bytes * block)
 
     @property
     def programs(self) -> list[Program]:
@@ -68,15 +75,19 @@ class Evaluation:
 
     @property
     def memory(self) -> int:
-        """Bytes of the rows."""
-        return sum(array.nbytes for part in self._parts for array in part[1])
+        """Bytes of the rows; files do not count."""
+        return sum(map(bytes_in_memory, self._data))
 
     def __call__(self) -> dict[str, Any]:
         """The loss, a mean over all rows, and each metric."""
         weighted = weight = 0.0
         sums: Any = 0.0
-        for found, inputs, outputs in self._parts:
-            found.run(inputs, outputs, len(outputs[0]))
+        for found, first, size, outputs in self._parts:
+            for start in range(0, len(outputs[0]), self._at_once):
+                part = [output[start : start + self._at_once] for output in outputs]
+                count = len(part[0])
+                inputs = [_blocks(a, first + start * size, count, size) for a in self._data]
+                found.run(inputs, part, count)
             exact = outputs[0].astype(np.float64)
             weighted += float(exact[:, 0] @ exact[:, 1])
             weight += float(exact[:, 1].sum())
@@ -87,11 +98,12 @@ class Evaluation:
             if isinstance(metric, Metric):
                 figures[name] = float(metric.of_mean(next(means)))
             else:
-                figures[name] = metric.measure(self._decision, self._predictions, self._target)
+                target = self._data[1][:]
+                figures[name] = metric.measure(self._decision, self._predictions, target)
         return figures
 
 
-def _blocks(array: np.ndarray, first: int, count: int, size: int) -> np.ndarray:
+def _blocks(array: Any, first: int, count: int, size: int) -> np.ndarray:
     """So many blocks of so many rows, from the first row on."""
     return array[first : first + size * count].reshape(count, size, *array.shape[1:])
 
@@ -113,7 +125,7 @@ def _trace(
 ) -> Computation:
     with tracing(), nn.training_mode(False):
         fields = [Tensor(placeholder((rows, *a.shape[1:]), a.dtype)) for a in data]
-        prediction = model(fields[0])
+        prediction = model(cast(fields[0], learned_dtype(model)))
         total, weight = loss.total_and_weight(prediction, *fields[1:])
         value = total if weight is None else divide(total, weight)
         record = record_of(value, weight, prediction, fields[1], metrics)

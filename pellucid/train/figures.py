@@ -63,6 +63,9 @@ class EpochFigures:
         evaluations: of the validation sets, by name.
         rate: the learning rate, where it may change.
         used: gives the model the weights with which it is measured.
+
+    Attributes:
+        sums: of the records' columns over the steps of the epoch under way; 0.0 between two.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class EpochFigures:
         self._metrics = list(per_row(metrics).values())
         self._evaluations = evaluations
         self._rate = rate
-        self._sums: Any = 0.0
+        self.sums: Any = 0.0
 
     def of_epochs_ended(self, records: np.ndarray) -> np.ndarray:
         """One row for each epoch that the latest steps have brought to its end.
+
+        Steps are added up one after the other, however they are cut into calls.
 
         Args:
             records: of the latest steps: part of one epoch, or whole ones; no more than
@@ -94,11 +99,12 @@ class EpochFigures:
         per_epoch = min(self.loop.steps_per_epoch, len(records))
         exact = records.astype(np.float64)
         exact[:, 0] *= exact[:, 1]
-        sums = exact.reshape(-1, per_epoch, exact.shape[1]).sum(axis=1) + self._sums
+        exact[0] += self.sums
+        sums = exact.reshape(-1, per_epoch, exact.shape[1]).sum(axis=1)  # in ascending order
         if self.loop.done % self.loop.steps_per_epoch:
-            self._sums = sums
+            self.sums = sums[0].copy()
             return np.empty((0, exact.shape[1]))
-        self._sums = 0.0
+        self.sums = 0.0
         last = self.loop.done // self.loop.steps_per_epoch
         means = (sums[:, 2:] / self.loop.rows).T
         columns = [np.arange(last - len(sums) + 1, last + 1), sums[:, 0] / sums[:, 1]]

@@ -14,6 +14,7 @@ from pellucid.core.tensor import Tensor, exp
 
 from . import checks
 from .data import prepared, with_class_weights
+from .feed import WholeArrays
 from .loop import Loop, Pace
 from .step import TrainingState, cells_of, copies, restore, trace_step
 
@@ -129,9 +130,8 @@ def find_learning_rate(
 
     state = TrainingState(model, rule.with_rate(growing), seed)
     epochs = -(-steps // -(-len(data[0]) // batch_size))
-    loop = Loop(
-        partial(trace_step, state, criterion, {}, data), data, batch_size, epochs, True, seed
-    )
+    feed = WholeArrays(data, batch_size, epochs, True, seed)
+    loop = Loop(partial(trace_step, state, criterion, {}, feed.arrays), feed)
     kept = copies(cells_of(model))
     try:
         losses = _losses(loop, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,19 +12,24 @@ from typing import Any
 from pellucid import nn, optim
 
 from . import checks
+from .batches import feed_of, first_of, seen_of
 from .callbacks import Callback, as_callback
+from .checkpoint import Checkpoint, as_checkpoint
 from .cost import Meter
 from .data import divided, prepared, with_class_weights
 from .decision import decision_of
 from .diverged import Guard, TrainingDiverged
 from .evaluate import Evaluation
 from .figures import EpochFigures, columns_of
+from .fingerprint import fingerprint
 from .interrupt import Interrupt
+from .keeper import Keeper
 from .loop import Loop, Pace
 from .metrics import metrics_for, per_row
 from .predict import output_shape
 from .rate import Rate
 from .run import DIVERGED, INTERRUPTED, Run
+from .snapshot import Parts
 from .step import TrainingState, trace_step
 from .stopping import EarlyStopping, early_stopping_from
 from .used import UsedWeights
@@ -32,7 +38,7 @@ from .used import UsedWeights
 def fit(
     model: nn.Module,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     loss: Any = "cross_entropy",
     optimizer: Any = None,
@@ -42,11 +48,13 @@ def fit(
     metrics: Any = None,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Iterable[Any] = (),
-    shuffle: bool = True,
+    shuffle: bool | str = True,
     seed: int = 0,
     sample_weight: Any = None,
     class_weight: Any = None,
     reference_batch: int | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: bool = False,
     verbose: bool | None = None,
 ) -> Run:
     """Train a model, in place.
@@ -58,7 +66,8 @@ def fit(
 
     Args:
         model: what learns.
-        X: inputs (rows, ...); numbers, converted to the model's dtype.
+        X: inputs (rows, ...); numbers, converted to the model's dtype. A memory map is used
+            where it lies. Or `Batches`, which come with their targets.
         y: targets (rows, ...): class numbers or one-hot rows for "cross_entropy",
             0 and 1 for "binary_cross_entropy_with_logits", values for
             "mean_squared_error".
@@ -82,13 +91,21 @@ def fit(
             set (or loss, without validation), or an `EarlyStopping`.
         callbacks: `Callback`s, such as `StopAt` and `ReduceOnPlateau`, or functions of the
             run that are called after each epoch.
-        shuffle: whether each epoch visits the rows in an order of its own.
+        shuffle: whether each epoch visits the rows in an order of its own. "blocks" is for
+            files larger than memory: blocks of neighbouring rows, about 1 MiB each, are
+            visited in an order of their own, and rows are shuffled within windows of
+            about 32 MiB of such blocks.
         seed: of the orders, of the rows held out, and of the layers' random numbers.
         sample_weight: weight of each row in the loss (rows,).
         class_weight: weight of each class in the loss: a mapping or a sequence.
         reference_batch: the batch size that the learning rate is meant for. The rate is
             multiplied with batch_size / reference_batch: a rate of 0.1 for batches of
             32 becomes 0.2 for batches of 64. By default it is left as it is.
+        checkpoint: a file in which the run is kept while it goes on, every 30 seconds;
+            `Checkpoint` says otherwise.
+        resume: go on from the checkpoint, where there is one. The run ends with the bits
+            of one that was never interrupted; it needs the same arguments and data, but
+            for more epochs. Epochs and seconds are counted on.
         verbose: whether to show progress; by default on a terminal only.
 
     Returns:
@@ -99,6 +116,7 @@ def fit(
         ValueError: data or options do not fit, or the loss is random where the optimizer
             compares losses; says which, and where.
         TrainingDiverged: the loss became NaN or infinite; names step and layer.
+        CheckpointError: the checkpoint cannot be written or read, or is of another run.
 
     Example:
         >>> import numpy as np
@@ -119,6 +137,7 @@ def fit(
     chosen = nn.as_loss(loss)
     rule = optim.adam() if optimizer is None else optim.as_optimizer(optimizer)
     watchers = _watchers(callbacks, early_stopping_from(early_stopping), _progress(verbose))
+    source, (X, y, sample_weight) = X, first_of(X, y, sample_weight, validation)
     data = prepared(model, chosen, X, y, sample_weight)
     decision = decision_of(chosen, data[1], output_shape(model, data[0]))
     measures = metrics_for(decision, data[1], metrics)
@@ -127,28 +146,44 @@ def fit(
     columns = columns_of(measures, sets, rate)
     evaluations = {name: Evaluation(model, decision, measures, rows) for name, rows in sets.items()}
     criterion = with_class_weights(chosen, class_weight, model, data[0])
-    rule = _for_batch(rule, min(batch_size, len(data[0])), reference_batch)
+    if rule.full_batch:  # in another order it would see the same rows, rounded otherwise
+        shuffle = False
+    feed = feed_of(source, data, model, chosen, batch_size, epochs, shuffle, seed)
+    rule = _for_batch(rule, feed.batch, reference_batch)
     state = TrainingState(model, rule, seed, rate)
     measured = per_row(measures)
-    trace = partial(trace_step, state, criterion, measured, data, any_number=True)
-    shuffle = shuffle and not rule.full_batch  # which would see the same rows, rounded otherwise
-    loop = Loop(trace, data, batch_size, epochs, shuffle, seed)
+    trace = partial(trace_step, state, criterion, measured, feed.arrays)
+    loop = Loop(partial(trace, any_number=True, rows=feed.rows), feed)
     run = Run(model, columns, epochs, loop.steps_per_epoch, tuple(sets), rate)
     looked_at = bool(sets) or rate is not None or any(w.looks_at_epochs for w in watchers)
     one_epoch = looked_at or rule.full_batch  # which may end after any step
     used = UsedWeights(state)
     figures = EpochFigures(loop, measures, evaluations, rate, used)
+    given = {
+        "model": model, "loss": criterion, "optimizer": rule, "reference_batch": reference_batch,
+        "rows": feed.rows, "batch_size": feed.batch, "shuffle": shuffle, "window": feed.window,
+        "seed": seed, "figures": list(columns),
+    }  # fmt: skip
+    keeper = Keeper(as_checkpoint(checkpoint), Parts(run, loop, state, figures, watchers))
+    seen = {"": seen_of(source, data), **sets}
+    keeper.begin(lambda: fingerprint(given, seen, watchers), resume)
+    earlier = run.seconds
     guard, pace = Guard(loop, state), Pace()
 
     ending = ExitStack()  # whoever has begun is told of the end, whatever the others do
+    ending.callback(feed.close)
     try:
         for watcher in watchers:
             watcher.train_begin(run)
             ending.callback(watcher.train_end, run)
+        keeper.callbacks_began()
         with Interrupt() as interrupt:
             while run.stopped is None:
                 used.take_back()
-                steps = loop.slice_length(pace.steps, one_epoch=one_epoch)
+                if keeper.is_due:
+                    guard.finish()
+                    keeper.save()
+                steps = loop.slice_length(keeper.at_most(pace.steps), one_epoch=one_epoch)
                 records = pace.timed(loop.advance, steps)
                 guard.look(records)
                 rows = figures.of_epochs_ended(records)
@@ -156,21 +191,22 @@ def fit(
                     if looked_at:
                         used.put()
                     run.history.extend(rows)
-                run.steps, run.seconds = loop.done, meter.seconds
+                run.steps, run.seconds = loop.done, earlier + meter.seconds
                 meter.look()
                 for watcher in watchers:
                     watcher.slice_end(run)
                     if len(rows) and watcher.looks_at_epochs:
                         watcher.epoch_end(run)
                 guard.follow_rate()
-                if interrupt.received:
-                    run.stop(INTERRUPTED)
                 if ended := rule.ended(state.memory):
                     run.stop(ended)
                 if loop.done == loop.total:
-                    run.stop(f"all {epochs} epochs")
+                    run.stop(run.all_epochs)
+                if interrupt.received:  # and the run would have gone on
+                    run.stop(INTERRUPTED)
         used.take_back()
         guard.finish()
+        keeper.save()
     except KeyboardInterrupt:
         run.stop(INTERRUPTED)
     except TrainingDiverged as error:
@@ -181,7 +217,7 @@ def fit(
         used.put()
         run.bill = meter.bill(loop, state, [*evaluations.values()])
         ending.close()
-        run.seconds = meter.seconds
+        run.seconds = earlier + meter.seconds
     return run
 
 

@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from pellucid.core.program import Program
-from pellucid.core.random import seed_words
 
-from .programs import Part, fill_orders, program, run_in_turn
+from .feed import Feed
+from .programs import Part, program, run_in_turn
 from .step import Step
 
 SLICE_SECONDS = 0.05
 """How long a slice should last: short enough for Ctrl-C and a progress bar."""
 
-_ORDER_BYTES = 1 << 20
 _MOST_STEPS = 1 << 16
 
 
@@ -30,48 +29,39 @@ class Loop:
 
     Args:
         trace: the step for a batch of so many rows.
-        data: X, y, and the sample weights if there are any.
-        batch_size: rows per step; the last step of an epoch takes what is left.
-        epochs: how often the data are gone through.
-        shuffle: whether each epoch visits the rows in an order of its own.
-        seed: of the orders.
+        feed: the rows of each step.
 
     Attributes:
         done: steps taken.
+        begun: of these, steps that were taken before, by the run that this one goes on.
         total: steps of the whole run.
         steps_per_epoch: how many there are in an epoch.
         seconds: time spent in native calls.
     """
 
-    def __init__(
-        self,
-        trace: Callable[[int], Step],
-        data: Sequence[np.ndarray],
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
-        seed: int,
-    ) -> None:
-        self.data = list(data)
-        self.rows = len(data[0])
-        self.batch = min(batch_size, self.rows)
-        self.full, self.rest = divmod(self.rows, self.batch)
-        self.steps_per_epoch = self.full + (self.rest > 0)
-        self.done = 0
+    def __init__(self, trace: Callable[[int], Step], feed: Feed) -> None:
+        self.feed = feed
+        self.rows, self.batch = feed.rows, feed.batch
+        self.rest = self.rows % self.batch
+        self.steps_per_epoch = -(-self.rows // self.batch)
+        self.total = feed.epochs * self.steps_per_epoch
+        self.done = self.begun = 0
         self.seconds = 0.0
         self._trace = trace
         self._steps: dict[int, Step] = {}
         self._programs: dict[int, Program] = {}
-        self.total = epochs * self.steps_per_epoch
-        self._shuffled = shuffle
-        self._seed = seed_words(seed)
-        ahead = min(epochs, _ORDER_BYTES // (4 * self.rows), _MOST_STEPS // self.steps_per_epoch)
-        self._order = np.empty((max(1, ahead), self.rows), np.int32)  # of some epochs, in a row
-        self._first_epoch = -len(self._order)
-        if not shuffle:
-            self._order[:] = np.arange(self.rows, dtype=np.int32)
         columns = self.step(self.batch).computation.outputs[0]
         self._records = np.zeros((_MOST_STEPS, *columns.shape), columns.dtype)
+
+    @property
+    def data(self) -> Sequence[np.ndarray]:
+        """X, y, and the sample weights if there are any, as programs read them now."""
+        return self.feed.arrays
+
+    @property
+    def record_shape(self) -> tuple[int, ...]:
+        """Of what a step records."""
+        return self._records.shape[1:]
 
     def step(self, batch: int) -> Step:
         """The traced step on so many rows."""
@@ -92,13 +82,14 @@ class Loop:
 
     @property
     def memory(self) -> int:
-        """Bytes of the data, of orders ahead and of records."""
-        return sum(a.nbytes for a in (*self.data, self._order, self._records))
+        """Bytes of the data, of orders ahead and of records; files do not count."""
+        return self.feed.memory + self._records.nbytes
 
     def taken(self) -> dict[int, int]:
-        """How many steps were taken on so many rows, whole batches first."""
-        short = self.done // self.steps_per_epoch if self.rest else 0
-        return {self.batch: self.done - short} | ({self.rest: short} if short else {})
+        """How many steps were taken here on so many rows, whole batches first."""
+        epochs = self.done // self.steps_per_epoch - self.begun // self.steps_per_epoch
+        short = epochs if self.rest else 0
+        return {self.batch: self.done - self.begun - short} | ({self.rest: short} if short else {})
 
     def slice_length(self, wanted: int, *, one_epoch: bool) -> int:
         """How many steps to take at once: part of an epoch, or whole ones.
@@ -125,14 +116,15 @@ class Loop:
         at = 0
         parts: list[Part] = []
         while at < steps:
-            if parts and not self._has_order(self.done // self.steps_per_epoch):
-                self._run(parts)  # before the orders that they read are replaced
+            if parts and not self.feed.is_at_hand(self.done):
+                self._run(parts)  # before the rows and orders that they read are replaced
                 parts = []
-            index, count = self._next_rows(steps - at)
-            records = self._records[at : at + count]
-            parts.append((self.program(index.shape[1]), [*self.data, index], [records], count))
-            at += count
-            self.done += count
+            index = self.feed.batches(self.done, steps - at)
+            records = self._records[at : at + len(index)]
+            inputs = [*self.feed.arrays, index]
+            parts.append((self.program(index.shape[1]), inputs, [records], len(index)))
+            at += len(index)
+            self.done += len(index)
         self._run(parts)
         return self._records[:steps]
 
@@ -142,36 +134,8 @@ class Loop:
         self.seconds += time.perf_counter() - started
 
     def rows_of(self, step: int) -> np.ndarray:
-        """The row numbers that a step sees."""
-        done, self.done = self.done, step
-        try:
-            return self._next_rows(1)[0][0].copy()
-        finally:
-            self.done = done
-
-    def _next_rows(self, most: int) -> tuple[np.ndarray, int]:
-        """Row numbers (steps, batch) of the next steps that have one batch size."""
-        epoch, first = divmod(self.done, self.steps_per_epoch)
-        order = self._orders_from(epoch)
-        if not self.rest:  # the epochs lie one after another without a gap
-            batches = order.reshape(-1, self.batch)[first : first + most]
-        elif first < self.full:
-            batches = order[0, : self.full * self.batch].reshape(self.full, self.batch)
-            batches = batches[first : first + most]
-        else:
-            batches = order[:1, self.full * self.batch :]
-        return batches, len(batches)
-
-    def _orders_from(self, epoch: int) -> np.ndarray:
-        """The orders of this epoch and of some that follow."""
-        if not self._has_order(epoch):
-            self._first_epoch = epoch
-            if self._shuffled:
-                fill_orders(self._order, self._seed, epoch)
-        return self._order[epoch - self._first_epoch :]
-
-    def _has_order(self, epoch: int) -> bool:
-        return 0 <= epoch - self._first_epoch < len(self._order)
+        """The row numbers that a step sees, in `data`."""
+        return self.feed.batches(step, 1)[0].copy()
 
 
 class Pace:

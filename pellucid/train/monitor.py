@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from .run import Run
@@ -73,3 +74,11 @@ class Monitor:
         if better:
             self.best, self.epoch = figure, run.history.epochs
         return better
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold of it."""
+        return {"best": self.best, "best_epoch": self.epoch}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.best, self.epoch = float(state["best"]), int(state["best_epoch"])

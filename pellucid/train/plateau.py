@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .callbacks import Callback
 from .checks import fraction, not_negative, whole_number
 from .monitor import Monitor, check_mode
@@ -76,3 +79,12 @@ class ReduceOnPlateau(Callback):
             if rate > self.min_rate * (1 + _ROUNDING):
                 run.scale_learning_rate(max(self.factor, self.min_rate / rate))
             self._since = epoch + self.cooldown
+
+    def state(self) -> Mapping[str, Any]:
+        """The best epoch, and since when it waits; the rate itself is the run's."""
+        return {**self._monitor.state(), "since": self._since}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on waiting."""
+        self._monitor.restore(state)
+        self._since = int(state["since"])

@@ -19,6 +19,7 @@ from pellucid.core.program import Computation, Program
 from pellucid.core.tensor import Tensor
 
 from .checks import numeric, whole_number
+from .mapped import blocks, is_mapped
 from .programs import program
 from .rows import treats_rows_alone
 from .step import learned_dtype
@@ -62,9 +63,9 @@ def trace_output(model: nn.Module, shape: tuple[int, ...], dtype: np.dtype) -> t
     return x.node, y.node
 
 
-def output_shape(model: nn.Module, X: np.ndarray) -> tuple[int, ...]:
-    """The shape of a model's output for one row of an input."""
-    return trace_output(model, X.shape, X.dtype)[1].shape[1:]
+def output_shape(model: nn.Module, X: Any) -> tuple[int, ...]:
+    """The shape of a model's output for one row of an input, an array or selected rows."""
+    return trace_output(model, X.shape, learned_dtype(model))[1].shape[1:]
 
 
 class Predictor:
@@ -258,14 +259,26 @@ def _predict(model: nn.Module, X: Any, block: int) -> np.ndarray:
             f"X must have one row per example and at least one column, received shape "
             f"{given.shape}; use X.reshape(1, -1) for one example"
         )
-    with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(given, found.dtype)
-    if len(converted) == 0:
+    if len(given) == 0:
         _, y = trace_output(model, (1, *given.shape[1:]), found.dtype)
         return np.empty((0, *y.shape[1:]), y.dtype)
-    out: np.ndarray = found(converted, block)
+    with np.errstate(over="ignore"):
+        if is_mapped(given) and found.treats_rows_alone(given.shape[1:]):
+            return _of_a_map(found, given, block)
+        out: np.ndarray = found(np.ascontiguousarray(given, found.dtype), block)
     if isinstance(X, np.ndarray) and len(X) <= BLOCK:
         found.prepare(X.shape, X.dtype)
+    return out
+
+
+def _of_a_map(found: Predictor, X: np.ndarray, block: int) -> np.ndarray:
+    """The outputs for rows in a file, of which a part at a time is in memory."""
+    out: Any = None
+    for first, rows in blocks(X):
+        part = found(np.ascontiguousarray(rows, found.dtype), block)
+        if out is None:
+            out = np.empty((len(X), *part.shape[1:]), part.dtype)
+        out[first : first + len(part)] = part
     return out
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.files.quoting import listed, quoted
+
 from .tables import MISSING, DataError, Table, number
 
 MOST_CATEGORIES = 100
@@ -101,7 +103,7 @@ class Categories:
         return encoded
 
     def __str__(self) -> str:
-        shown = ", ".join(self.values[:6]) + (", ..." if len(self.values) > 6 else "")
+        shown = listed(self.values, 6)
         return f"{len(self.values)} categories and others: {shown}" + _filled(self, self.fill)
 
 
@@ -163,7 +165,7 @@ class Preprocessing:
         used = tuple(c for c in found if not isinstance(c, LeftOut))
         left_out = tuple(c for c in found if isinstance(c, LeftOut))
         if not used:
-            reasons = "; ".join(f"{c.name!r} {c.reason}" for c in left_out[:5])
+            reasons = "; ".join(f"{quoted(c.name)} {c.reason}" for c in left_out[:5])
             raise DataError(
                 f"{table.name} has no feature column to learn from"
                 + (f": {reasons}" if reasons else "")
@@ -183,12 +185,12 @@ class Preprocessing:
     @property
     def notes(self) -> list[str]:
         """What a person should know, a sentence each."""
-        notes = [f"column {c.name!r} {c.reason}: left out" for c in self.left_out]
+        notes = [f"column {quoted(c.name)} {c.reason}: left out" for c in self.left_out]
         for c in self.columns:
             if isinstance(c, Categories) and len(c.values) == MOST_CATEGORIES:
                 notes.append(
-                    f"column {c.name!r}: the {MOST_CATEGORIES} commonest categories are told apart,"
-                    " all others count as one"
+                    f"column {quoted(c.name)}: the {MOST_CATEGORIES} commonest categories are told "
+                    "apart, all others count as one"
                 )
         return notes
 
@@ -269,7 +271,7 @@ def _numbers(name: str, values: np.ndarray, indicator: bool, file: str) -> Numbe
         fill = float(np.median(present))
     if not math.isfinite(mean) or not math.isfinite(std) or not math.isfinite(fill):
         raise DataError(
-            f"column {name!r} of {file} has numbers too large to scale; divide them first"
+            f"column {quoted(name)} of {file} has numbers too large to scale; divide them first"
         )
     if std <= _NEAR_ZERO * abs(mean) or std == 0:
         if not indicator:
@@ -286,7 +288,8 @@ def _values(name: str, texts: Sequence[str], place: Callable[[int], str]) -> np.
         if value is None or (not math.isfinite(value) and text not in MISSING):
             wanted = "a number" if value is None else "a finite number"
             raise DataError(
-                f"column {name!r}, {place(row)}: expected {wanted}, received {text[:40]!r}; "
+                f"column {quoted(name)}, {place(row)}: expected {wanted}, received "
+                f"{quoted(text, 40)}; "
                 "mend it, leave it empty, name the column with --categories or drop it"
             )
         found[row] = value

@@ -158,6 +158,11 @@ class Run:
             raise ValueError("the cost of a run is known at its end, in train_end and after fit")
         return self.bill.cost
 
+    @property
+    def all_epochs(self) -> str:
+        """Why a run stops that has taken all its steps."""
+        return f"all {self.epochs} epochs"
+
     def stop(self, reason: str) -> None:
         """End the run after the present slice; the first reason given stays."""
         if self.stopped is None:

@@ -21,6 +21,12 @@ from pellucid.core.random import philox
 STREAM = 0xFFFFFFFF
 """The stream of shuffles; a model's own streams are counted from 0 upwards."""
 
+BLOCKS = 0xFFFFFFFE
+"""The stream of the orders of blocks."""
+
+WINDOWS = 0xFFFFFFFD
+"""The stream of the order in a run's first window; those of the others go down from it."""
+
 SPLIT_EPOCH = 0xFFFFFFFF
 """The epoch, never reached, whose order says which rows are held out."""
 

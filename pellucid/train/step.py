@@ -20,7 +20,7 @@ from pellucid.core.program import ANY_NUMBER, Computation
 from pellucid.core.random import RandomScope, random_scope, seed_words
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor, apply, cast, divide, mean, sum, tensor
-from pellucid.core.tree import leaves, map_tree
+from pellucid.core.tree import leaves, map_tree, named_leaves
 from pellucid.optim import Optimizer
 
 from .metrics import Function
@@ -51,6 +51,18 @@ def restore(cells: Iterable[Cell], values: Iterable[np.ndarray]) -> None:
     """Put copied values back into their cells."""
     for cell, value in zip(cells, values, strict=True):
         cell.value[...] = value
+
+
+def same_form(values: Sequence[np.ndarray], cells: Sequence[Cell]) -> list[np.ndarray]:
+    """Copied values that come from elsewhere: none at all, or one that fits for each cell.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    forms = [(np.shape(v), np.asarray(v).dtype) for v in values]
+    if values and forms != [(cell.value.shape, cell.value.dtype) for cell in cells]:
+        raise ValueError("the values are not those of this model")
+    return list(values)
 
 
 def _cell(t: Tensor) -> Cell:
@@ -85,7 +97,9 @@ class TrainingState:
         self.optimizer = optimizer if rate is None else optimizer.with_rate(rate.multiplied)
         self.rate = rate
         self.parameters = model.parameters()
-        self.memory = map_tree(_variable, optimizer.init(self.parameters))
+        memory = optimizer.init(self.parameters)
+        names = (name for name, _ in named_leaves(memory))
+        self.memory = map_tree(lambda value: _variable(value, next(names)), memory)
         self.count = _variable(np.uint32(0), "step")
         self.seed = _variable(seed_words(seed), "seed")
 
@@ -124,6 +138,7 @@ def trace_step(
     batch: int,
     *,
     any_number: bool = False,
+    rows: int | None = None,
 ) -> Step:
     """Trace a step on so many rows.
 
@@ -135,10 +150,11 @@ def trace_step(
         state: what the step changes.
         loss: what is made small.
         metrics: what is reported besides, by name.
-        data: X, y, and the sample weights if there are any.
+        data: X, y, and the sample weights if there are any; X of any dtype.
         batch: rows per step.
         any_number: let the step run on any number of rows, not only on as many as there
             are; row numbers are then trusted, while others are taken into the data.
+        rows: how many an epoch has, where these are not the rows of the data.
     """
     fields = [
         Tensor(
@@ -157,13 +173,14 @@ def trace_step(
         nn.collect_updates() as buffers,
         nn.watch_calls() as calls,
     ):
-        rows = [apply("gather", field, index) for field in fields]
-        prediction = state.model(rows[0])
-        total, weight = loss.total_and_weight(prediction, *rows[1:])
+        taken = [apply("gather", field, index) for field in fields]
+        taken[0] = cast(taken[0], learned_dtype(state.model))
+        prediction = state.model(taken[0])
+        total, weight = loss.total_and_weight(prediction, *taken[1:])
         value = total if weight is None else divide(total, weight)
         _check_learns(value, state.parameters)
         if state.optimizer.full_batch:
-            _check_comparable(value, state.optimizer, batch, len(data[0]))
+            _check_comparable(value, state.optimizer, batch, rows or len(data[0]))
         slopes = gradients_of_loss(value, state.parameters)
         changes, memory = state.optimizer.update(
             slopes, state.memory, state.parameters, state.count, value
@@ -178,7 +195,7 @@ def trace_step(
         updates.append((_cell(state.count), (state.count + 1).node))
         updates += [] if state.rate is None else [state.rate.update()]
         shown = tensor(state.optimizer.loss(memory, value))
-        record = record_of(shown, weight, prediction, rows[1], metrics)
+        record = record_of(shown, weight, prediction, taken[1], metrics)
     names = {id(part): name for name, part in state.model.named_modules().items()}
     return Step(
         Computation(

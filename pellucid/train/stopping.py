@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from .callbacks import Callback
 from .checks import not_negative, whole_number
 from .monitor import Monitor, check_mode, sign_of
 from .run import DIVERGED, Run, format_figure
-from .step import cells_of, copies, restore
+from .step import cells_of, copies, restore, same_form
 
 
 class EarlyStopping(Callback):
@@ -68,6 +69,15 @@ class EarlyStopping(Callback):
             run.stop(
                 f"{self._monitor.column} has not {since if self.best_epoch else 'been a number'}"
             )
+
+    def state(self) -> Mapping[str, Any]:
+        """The best epoch, and its parameters."""
+        return {**self._monitor.state(), "kept": self._kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on waiting."""
+        self._monitor.restore(state)
+        self._kept = same_form(state["kept"], self._cells)
 
     def train_end(self, run: Run) -> None:
         """Give back the best parameters."""

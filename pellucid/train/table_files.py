@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from pellucid.files.quoting import listed, quoted
+
 from .tables import DataError, Table, read_csv
 
 PARQUET = (".parquet", ".pq")
@@ -87,8 +89,8 @@ def _read_parquet(path: str) -> Table:
         for series in frame:
             if series.dtype.is_nested() or series.dtype in (polars.Binary, polars.Object):
                 raise DataError(
-                    f"column {series.name!r} of {path} holds {series.dtype}, expected numbers or "
-                    "texts; leave it out of the file"
+                    f"column {quoted(series.name)} of {path} holds {series.dtype}, expected "
+                    "numbers or texts; leave it out of the file"
                 )
             columns[series.name] = _texts(series.to_list())
     except (polars.exceptions.PolarsError, OSError) as error:
@@ -108,8 +110,8 @@ def _read_sqlite(path: str, table: str | None) -> Table:
         address = f"{Path(path).resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as base:
             table = _chosen(base, path, table)
-            quoted = table.replace('"', '""')
-            cursor = base.execute(f'SELECT * FROM "{quoted}"')
+            escaped = table.replace('"', '""')
+            cursor = base.execute(f'SELECT * FROM "{escaped}"')
             names = [entry[0] for entry in cursor.description]
             rows = cursor.fetchall()
     except sqlite3.Error as error:
@@ -117,7 +119,9 @@ def _read_sqlite(path: str, table: str | None) -> Table:
     columns = {}
     for name, values in zip(names, zip(*rows, strict=True) if rows else names, strict=True):
         if any(isinstance(value, bytes) for value in values):
-            raise DataError(f"column {name!r} of {path} holds bytes, expected numbers or texts")
+            raise DataError(
+                f"column {quoted(name)} of {path} holds bytes, expected numbers or texts"
+            )
         columns[name] = _texts(values) if rows else []
     return Table(f"{path}::{table}", columns)
 
@@ -132,7 +136,7 @@ def _chosen(base: sqlite3.Connection, path: str, table: str | None) -> str:
     if not known:
         raise DataError(f"{path} holds no table")
     if table is None and len(known) > 1:
-        raise DataError(f"{path} holds several tables: name one of {', '.join(known)} with --table")
+        raise DataError(f"{path} holds several tables: name one of {listed(known)} with --table")
     if table is not None and table not in known:
-        raise DataError(f"{path} has no table {table!r}; it has {', '.join(known)}")
+        raise DataError(f"{path} has no table {quoted(table)}; it has {listed(known)}")
     return table or known[0]

@@ -13,16 +13,22 @@ import math
 import os
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pellucid.files.quoting import listed, quoted
+
 STANDARD_INPUT = "-"
 
 MISSING = frozenset({"", "?", "NA", "N/A", "na", "n/a", "nan", "NaN", "NAN", "null", "NULL"})
 """What stands in a cell that holds nothing."""
+
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class DataError(ValueError):
@@ -64,9 +70,10 @@ class Table:
             DataError: there is none of this name.
         """
         if name not in self.columns:
-            names = list(self.columns)
-            shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
-            raise DataError(f"{self.name} has no {what} column {name!r}; its columns are {shown}")
+            shown = listed(list(self.columns), 30)
+            raise DataError(
+                f"{self.name} has no {what} column {quoted(name)}; its columns are {shown}"
+            )
         return self.columns[name]
 
     def place(self, row: int) -> str:
@@ -165,9 +172,9 @@ def _read(file: Any, path: str, header: list[str], usual: Sequence[str]) -> Tabl
         if usual and len(header) == len(usual) and not set(header) & set(usual):
             header, begun, named = list(usual), header, "the model"
         _check_names(header, path)
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
-        raise DataError(f"{path} has several columns of the name {twice[0]!r}")
+        raise DataError(f"{path} has several columns of the name {quoted(twice[0])}")
     lines = array("q")
     columns: list[list[str]] = [[] for _ in header]
     if begun is not None:
@@ -197,7 +204,7 @@ def _check_names(header: list[str], path: str) -> None:
     if all(number(name) is not None for name in header):
         raise DataError(
             f"the first line of {path} must name the columns, it holds only numbers "
-            f"({', '.join(header[:3])}, ...); if the file has no such line, name the "
+            f"({listed(header, 3)}); if the file has no such line, name the "
             f"{len(header)} columns with --columns"
         )
 
@@ -249,10 +256,12 @@ def numbers_of(texts: Sequence[str], column: str, path: Any) -> np.ndarray:
     """
     found = [number(text) for text in texts]
     for row, value in enumerate(found):
-        if value is None or not math.isfinite(value):
+        if value is None or not abs(value) <= _LARGEST:
+            large = value is not None and math.isfinite(value)
+            kind = f"number of at most {_LARGEST:.1e}" if large else "finite number"
             raise DataError(
-                f"target column {column!r}, data row {row + 1} of {path}: expected a finite "
-                f"number, received {texts[row][:40]!r}"
+                f"target column {quoted(column)}, data row {row + 1} of {path}: expected a {kind}, "
+                f"received {quoted(texts[row], 40)}"
             )
     return np.array(found, np.float32)
 
@@ -273,7 +282,7 @@ def indices_of(texts: Sequence[str], labels: Sequence[str], path: Any) -> np.nda
     for row, text in enumerate(texts):
         if text not in position:
             raise DataError(
-                f"data row {row + 1} of {path} has class {text[:40]!r}; the model knows "
-                f"{', '.join(labels[:20])}{', ...' if len(labels) > 20 else ''}"
+                f"data row {row + 1} of {path} has class {quoted(text, 40)}; the model knows "
+                f"{listed(labels)}"
             )
     return np.array([position[text] for text in texts], np.int32)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pellucid.files.quoting import quoted
+
 from .tables import MISSING, DataError, Table, number
 
 YES, NO = "yes", "no"
@@ -58,8 +60,8 @@ def target_of(table: Table, target: str) -> tuple[str, list[str]]:
             answers.append(YES if compare(text, value) else NO)
         else:
             raise DataError(
-                f"target {target!r} compares numbers, received {text[:40]!r} and {value!r} at "
-                f"{table.place(row)}"
+                f"target {quoted(target)} compares numbers, received {quoted(text, 40)} and "
+                f"{quoted(value)} at {table.place(row)}"
             )
     return column, answers
 
@@ -69,5 +71,5 @@ def _present(table: Table, name: str) -> list[str]:
     texts = table.column(name, "target")
     for row, text in enumerate(texts):
         if text in MISSING:
-            raise DataError(f"{table.place(row)} has nothing in its target column {name!r}")
+            raise DataError(f"{table.place(row)} has nothing in its target column {quoted(name)}")
     return texts

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import pellucid as pe
 from pellucid import io, nn, train
-from pellucid.io import ModelFileError, safetensors
+from pellucid.files import safetensors
+from pellucid.io import ModelFileError
 
 
 class Double(nn.Module):

@@ -6,19 +6,28 @@ import numpy as np
 import pytest
 
 from pellucid import io, nn
-from pellucid.io import safetensors
+from pellucid.files import safetensors
 
 
 def rewrite(path, arrays, metadata):
     path.write_bytes(b"".join(bytes(part) for part in safetensors.encode(arrays, metadata)))
 
 
-def test_an_architecture_larger_than_its_file_takes_no_memory(tmp_path):
+@pytest.mark.parametrize(
+    ("layer", "argument"),
+    [
+        (lambda: nn.Linear(2, 3), '"in_features": 2'),
+        (lambda: nn.BatchNorm(2), '"features": 2'),
+        (lambda: nn.LayerNorm(2), '"features": 2'),
+        (lambda: nn.PReLU(2), '"features": 2'),
+    ],
+)
+def test_an_architecture_larger_than_its_file_takes_no_memory(tmp_path, layer, argument):
     path = tmp_path / "model.safetensors"
-    io.save(nn.Sequential(nn.Linear(2, 3)), path)
+    io.save(nn.Sequential(layer()), path)
     arrays, metadata = safetensors.read(path)
     described = json.loads(metadata["architecture"])
-    text = json.dumps(described).replace('"in_features": 2', '"in_features": 1000000000000')
+    text = json.dumps(described).replace(argument, argument[:-1] + "1000000000000")
     assert text != json.dumps(described)
     rewrite(path, arrays, {**metadata, "architecture": text})
     with pytest.raises(io.ModelFileError, match="larger than the values"):

@@ -8,6 +8,7 @@ import pytest
 import pellucid as pe
 from pellucid import nn, optim
 from pellucid.core.random import seed_words
+from pellucid.train.feed import WholeArrays
 from pellucid.train.loop import Loop, Pace
 from pellucid.train.shuffle import shuffle_reference
 from pellucid.train.step import TrainingState, trace_step
@@ -22,11 +23,7 @@ def loop_over(rows, batch, epochs=50, shuffle=True):
     metrics = {"numbers": lambda prediction, target: prediction[:, 0] * 0 + 1}
     return Loop(
         lambda size: trace_step(state, nn.mean_squared_error, metrics, data, size),
-        data,
-        batch,
-        epochs,
-        shuffle,
-        seed=3,
+        WholeArrays(data, batch, epochs, shuffle, seed=3),
     )
 
 
@@ -79,7 +76,7 @@ def test_an_order_that_is_not_shuffled_is_the_datas():
 
 def test_buffers_stay_small():
     loop = loop_over(4, 4, epochs=10**7)
-    assert loop._order.nbytes <= 1 << 20
+    assert loop.feed.order.nbytes <= 1 << 20
     assert loop._records.nbytes <= 1 << 20
 
 

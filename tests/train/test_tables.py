@@ -142,6 +142,8 @@ def test_targets_become_numbers():
         indices_of(["b", "c"], ("a", "b"), "file")
     with pytest.raises(DataError, match="target column 'y', data row 1"):
         numbers_of(["high"], "y", "file")
+    with pytest.raises(DataError, match="row 2 of file: expected a number of at most 3.4e.38, rec"):
+        numbers_of(["1", "-1e308"], "y", "file")
 
 
 def test_scaling_gives_mean_0_and_deviation_1():
@@ -151,3 +153,11 @@ def test_scaling_gives_mean_0_and_deviation_1():
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(scaled.std(0), [1, 1, 0], atol=1e-6)
+
+
+@pytest.mark.timeout(20)
+def test_a_header_of_very_many_equal_names_is_refused_at_once(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(["a", "b"] * 100_000) + "\n")
+    with pytest.raises(DataError, match="several columns of the name 'a'"):
+        read_csv(path)

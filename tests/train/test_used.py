@@ -11,6 +11,7 @@ import pytest
 import pellucid as pe
 from pellucid import nn, optim, train
 from pellucid.core.tensor import tensor
+from pellucid.train.feed import WholeArrays
 from pellucid.train.loop import Loop
 from pellucid.train.step import TrainingState, trace_step
 from pellucid.train.used import UsedWeights
@@ -157,7 +158,7 @@ def test_interrupted_between_epochs():
     assert run.stopped == "interrupted" and run.steps < 30_000
     state = TrainingState(network(), optim.sgd(0.1), 1)
     step = partial(trace_step, state, nn.mean_squared_error, {}, [X, Y])
-    loop = Loop(step, [X, Y], 5, 10_000, True, 1)
+    loop = Loop(step, WholeArrays([X, Y], 5, 10_000, True, 1))
     while loop.done < run.steps:
         loop.advance(min(run.steps - loop.done, 1000))
     assert_twice(found, state.model.state_dict())

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pellucid.io.atomic import write_atomically
+from pellucid.files.atomic import write_atomically
 
 
 def test_a_new_file_has_the_usual_rights(tmp_path):

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelFileError
+from .quoting import quoted
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -76,7 +77,7 @@ def _little_endian(name: str, array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
     dtype = array.dtype.newbyteorder("<")
     if name == _METADATA or dtype not in _NAMES:
-        raise ModelFileError(f"array {name!r} of dtype {array.dtype} cannot be stored")
+        raise ModelFileError(f"array {quoted(name)} of dtype {array.dtype} cannot be stored")
     return array.astype(dtype, copy=False)
 
 
@@ -105,7 +106,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     for name, entry, (start, stop) in _in_order(header, path):
         if start != end:
             raise ModelFileError(
-                f"{path} is damaged: array {name!r} starts at byte {start} of the data, "
+                f"{path} is damaged: array {quoted(name)} starts at byte {start} of the data, "
                 f"expected {end}"
             )
         arrays[name] = _array(name, entry, data, start, stop, path)
@@ -170,7 +171,7 @@ def _in_order(header: dict[str, Any], path: Any) -> list[tuple[str, dict[str, An
             or offsets[0] > offsets[1]
             or set(entry) != {"dtype", "shape", "data_offsets"}
         ):
-            raise ModelFileError(f"{path} is damaged: the entry of array {name!r} is not one")
+            raise ModelFileError(f"{path} is damaged: the entry of array {quoted(name)} is not one")
         entries.append((name, entry, offsets))
     return sorted(entries, key=lambda e: (e[2][0], e[2][1]))
 
@@ -189,27 +190,30 @@ def _array(
     kind, shape = entry["dtype"], entry["shape"]
     if not isinstance(kind, str) or kind not in DTYPES:
         raise ModelFileError(
-            f"{path}: array {name!r} has dtype {kind!r}, expected one of {', '.join(DTYPES)}"
+            f"{path}: array {quoted(name)} has dtype {quoted(kind)}, "
+            f"expected one of {', '.join(DTYPES)}"
         )
     if not _whole_numbers(shape, MOST_AXES):
-        raise ModelFileError(f"{path} is damaged: array {name!r} has shape {shape!r}")
+        raise ModelFileError(f"{path} is damaged: array {quoted(name)} has shape {quoted(shape)}")
     dtype, count = DTYPES[kind], math.prod(shape)
     if stop - start != count * dtype.itemsize:
         raise ModelFileError(
-            f"{path} is damaged: array {name!r} of {count} elements of {dtype.itemsize} bytes "
-            f"claims {stop - start} bytes"
+            f"{path} is damaged: array {quoted(name)} of {count} elements of {dtype.itemsize} "
+            f"bytes claims {stop - start} bytes"
         )
     if stop > len(data):
         raise ModelFileError(
-            f"{path} is cut short: array {name!r} ends at byte {stop} of the data, "
+            f"{path} is cut short: array {quoted(name)} ends at byte {stop} of the data, "
             f"the file holds {len(data)}"
         )
     if kind == "BOOL":
         bits = np.frombuffer(data, np.uint8, count, start)
         if count and bits.max() > 1:
-            raise ModelFileError(f"{path} is damaged: array {name!r} is not made of booleans")
+            raise ModelFileError(f"{path} is damaged: array {quoted(name)} is not made of booleans")
     try:
         array = np.frombuffer(data, dtype, count, start).reshape(shape)
     except ValueError:  # no elements, but axes too long for NumPy
-        raise ModelFileError(f"{path} is damaged: array {name!r} has shape {shape!r}") from None
+        raise ModelFileError(
+            f"{path} is damaged: array {quoted(name)} has shape {quoted(shape)}"
+        ) from None
     return array.astype(dtype.newbyteorder("="), copy=False)

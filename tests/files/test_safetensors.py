@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.io import ModelFileError, safetensors
+from pellucid.files import ModelFileError, safetensors
 
 ARRAYS = {
     "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
