@@ -197,7 +197,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             told.epoch_begin()
             return told.epoch_end()
 
-        self.loss_, self.n_iter_ = minimize(
+        value, self.n_iter_ = minimize(
             slopes,
             data,
             self.alpha,
@@ -207,6 +207,9 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             ftol=self._ftol,
             each=each if told else None,
         )
+        squares = sum(float((w.astype(float) ** 2).sum()) for w in engine.weights())
+        penalty = self.alpha / 2 * squares / task.weights.sum()
+        self.loss_ = (value - penalty) / problem.averaged + penalty
 
     def _dense(self, X: Any) -> Any:
         """All rows as one array."""

@@ -75,6 +75,10 @@ class Engine:
         """Copies of all parameters and state, by name."""
         return {name: np.array(t.numpy(), order="C") for name, t in self._tensors.items()}
 
+    def weights(self) -> list[np.ndarray]:
+        """What is penalized: weights, never biases."""
+        return [t.numpy() for t in self._tensors.values() if t.node.cell.role == "weight"]
+
     @property
     def numbers(self) -> int:
         """How many numbers it holds."""
