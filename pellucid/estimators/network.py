@@ -13,7 +13,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
 from pellucid.core.random import uniform
-from pellucid.core.tensor import Tensor, tensor, where
+from pellucid.core.tensor import Tensor, cast, cos, floor, log, sqrt, tensor, where
 
 _SKLEARN = {"logistic": "sigmoid"}
 """Activations that scikit-learn calls otherwise."""
@@ -50,25 +50,44 @@ class Noise:
     kind: str
     level: float
 
-    def layer(self) -> nn.Module:
-        """A layer of this noise."""
-        return nn.GaussianNoise(self.level) if self.kind == "gaussian" else Masking(self.level)
 
+class RowNoise(nn.Module):
+    """Noise on rows, in training only: drawn for each step, and turned by the row itself.
 
-class Masking(nn.Module):
-    """Sets each number to 0 with probability p in training, and leaves the others alone.
+    u_ij = frac(v_j + m_j frac(c . x_i)): v is drawn anew for each step and spread evenly over
+    [0, 1), so u_ij is too; c and m are fixed. Other rows get other noise, and equal rows the same,
+    wherever in a batch they stand: a row twice is a row of weight two.
 
     Args:
-        p: the probability.
+        kind: "masking" sets a number to 0 where u < level, "gaussian" adds a normal one.
+        level: the share of numbers that become 0, or the standard deviation.
     """
 
-    def __init__(self, p: float) -> None:
-        self.p = p
+    def __init__(self, kind: str, level: float) -> None:
+        self.kind = kind
+        self.level = level
 
     def forward(self, x: Any) -> Tensor:
-        """x with zeros in it, or as it is."""
+        """x (batch, features) with noise, or as it is."""
         x = tensor(x)
-        return where(uniform(x.shape) >= self.p, x, 0.0) if nn.is_training() else x
+        if not nn.is_training():
+            return x
+        fixed = np.random.RandomState(0)
+        across = tensor(fixed.normal(0.0, 100.0, (x.shape[1], 1)).astype(x.dtype))
+        of_row = _fraction(x @ across)  # (batch, 1)
+
+        def even() -> Tensor:
+            times = fixed.randint(16, 1024, x.shape[1]).astype(x.dtype)
+            return _fraction(cast(uniform(x.shape[1:]), x.dtype) + of_row * times)
+
+        if self.kind == "masking":
+            return where(even() >= self.level, x, 0.0)
+        radius = sqrt(-2.0 * log(1.0 - even()))  # as Box and Muller do
+        return x + self.level * radius * cos((2.0 * np.pi) * even())
+
+
+def _fraction(x: Tensor) -> Tensor:
+    return x - floor(x)
 
 
 Part = Hidden | Noise | nn.Module
@@ -203,7 +222,7 @@ def build(
                 layers.append(nn.Dropout(part.dropout))
             width = part.units
         elif isinstance(part, Noise):
-            layers.append(part.layer())
+            layers.append(RowNoise(part.kind, part.level))
         else:
             layers.append(copy.deepcopy(part))
             ends.append(len(layers))
@@ -234,7 +253,7 @@ _BY_ROW = (
     nn.GaussianNoise,
     nn.Flatten,
     nn.Activation,
-    Masking,
+    RowNoise,
 )
 """Layers in which no row of a batch has to do with another, in training as in use."""
 
@@ -247,7 +266,7 @@ def mixes_rows(model: nn.Module) -> bool:
 def draws_numbers(model: nn.Module) -> bool:
     """Whether, in training, layers may draw random numbers."""
     quiet = (*_BY_ROW, nn.BatchNorm)
-    noisy = (nn.Dropout, nn.GaussianNoise, Masking)
+    noisy = (nn.Dropout, nn.GaussianNoise, RowNoise)
     return any(isinstance(m, noisy) or not isinstance(m, quiet) for m in model.modules())
 
 

@@ -42,8 +42,8 @@ SAMPLES: dict[str, Any] = {
     ),
     "MLPRegressor": MLPRegressor(),
     "MLPRegressor, lbfgs": MLPRegressor(solver="lbfgs", hidden_layer_sizes=20),
-    "MLPRegressor, sgd": MLPRegressor(solver="sgd", batch_size=7, learning_rate="adaptive"),
-    "NetClassifier": NetClassifier(SmallNet()),
+    "MLPRegressor, sgd": MLPRegressor(solver="sgd", learning_rate="adaptive"),
+    "NetClassifier": NetClassifier(SmallNet(), learning_rate_init=0.01),
     "NetRegressor": NetRegressor(SmallNet(), learning_rate_init=0.01),
     "LogisticRegression": LogisticRegression(),
     "LogisticRegression, adam": LogisticRegression(solver="adam", learning_rate_init=0.1),
@@ -53,6 +53,8 @@ SAMPLES: dict[str, Any] = {
     "LinearRegression, sgd": LinearRegression(solver="sgd", learning_rate_init=0.1),
     "Autoencoder": Autoencoder(hidden_layer_sizes=(8, 3)),
     "Autoencoder, lbfgs": Autoencoder(solver="lbfgs", activation="tanh"),
+    "DenoisingAutoencoder": DenoisingAutoencoder(hidden_layer_sizes=5),
+    "DenoisingAutoencoder, gaussian": DenoisingAutoencoder(8, noise="gaussian"),
     "BernoulliRBM": BernoulliRBM(n_components=8),
     "BernoulliRBM, chains from the data": BernoulliRBM(n_components=8, persistent=False, k=2),
 }
@@ -61,7 +63,7 @@ SAMPLES: dict[str, Any] = {
 RANDOM: dict[str, Any] = {
     "MLPClassifier, dropout": MLPClassifier(dropout=0.1, dtype="float32", learning_rate_init=0.01),
     "MLPRegressor, batch norm": MLPRegressor(batch_norm=True, solver="sgd"),
-    "DenoisingAutoencoder": DenoisingAutoencoder(hidden_layer_sizes=5),
+    "MLPRegressor, short batches": MLPRegressor(solver="sgd", batch_size=7),
 }
-"""Those for which a row twice is not a row of weight two: what is drawn for a row depends on its
-place, and batch normalization counts rows."""
+"""Those for which a row twice is not a row of weight two, so that they keep all but that check:
+what dropout draws for a row depends on its place, batch normalization and batches count rows."""
