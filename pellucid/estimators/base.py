@@ -171,7 +171,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         draw_initial(engine.network, random)
         self.n_iter_ = self.t_ = self._no_improvement = 0
         self._memory: Any = None
-        self.n_layers_ = len(engine.network.drawn) + 1
+        self.n_layers_ = len(engine.weights()) + 1
         if not self._learns_by_steps():
             return
         self.loss_curve_: list[float] = []
@@ -437,8 +437,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             )
         )
         with threads_for(self.threads), self._engine(X) as engine:
-            end = None if layer is None else engine.network.ends[layer]
-            return dense_output(engine, X, end)
+            return dense_output(engine, X, None if layer is None else engine.end_of(layer))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

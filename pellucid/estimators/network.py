@@ -64,7 +64,7 @@ class RowNoise(nn.Module):
     """
 
     def __init__(self, kind: str, level: float) -> None:
-        self.kind = kind
+        self.noise = kind
         self.level = level
 
     def forward(self, x: Any) -> Tensor:
@@ -80,7 +80,7 @@ class RowNoise(nn.Module):
             times = fixed.randint(16, 1024, x.shape[1]).astype(x.dtype)
             return _fraction(cast(uniform(x.shape[1:]), x.dtype) + of_row * times)
 
-        if self.kind == "masking":
+        if self.noise == "masking":
             return where(even() >= self.level, x, 0.0)
         radius = sqrt(-2.0 * log(1.0 - even()))  # as Box and Muller do
         return x + self.level * radius * cos((2.0 * np.pi) * even())
@@ -96,6 +96,32 @@ Part = Hidden | Noise | nn.Module
 def activation_names() -> list[str]:
     """What `activation` may be called."""
     return sorted({*nn.ACTIVATIONS, *_SKLEARN})
+
+
+def activation_class(name: str) -> type[nn.Module]:
+    """The layer of an activation, by either name."""
+    return nn.ACTIVATIONS[_SKLEARN.get(name, name)]
+
+
+def whole_numbers(name: str, given: Any, count: int | None = None) -> list[int]:
+    """One number of at least 1 for each layer.
+
+    Args:
+        name: of the parameter, for the message.
+        given: the numbers, or one.
+        count: of layers, where it is known: then one number is for all of them.
+
+    Raises:
+        ValueError: they are no such numbers, or too few or many.
+    """
+    found = list(given) if hasattr(given, "__iter__") else [given] * (count or 1)
+    if not all(_is_whole(n) and n > 0 for n in found):
+        raise ValueError(f"{name} must be > 0: whole numbers, received {given!r}")
+    if count is not None and len(found) != count:
+        raise ValueError(
+            f"{name} must be one number, or one for each of {count} layers, received {given!r}"
+        )
+    return [int(n) for n in found]
 
 
 def hidden_layers(
@@ -115,16 +141,12 @@ def hidden_layers(
         ValueError: a description is not one.
     """
     if layers is None:
-        given: list[Any] = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        given = whole_numbers("hidden_layer_sizes", sizes)
         shares = list(dropout) if hasattr(dropout, "__iter__") else [dropout] * len(given)
         if len(shares) != len(given):
             raise ValueError(
                 f"dropout must be one probability, or one for each of {len(given)} hidden layers, "
                 f"received {dropout!r}"
-            )
-        if not all(_is_whole(n) and n > 0 for n in given):
-            raise ValueError(
-                f"hidden_layer_sizes must be > 0: whole numbers of units, received {sizes!r}"
             )
         return tuple(
             _hidden({"units": n, "dropout": p}, activation, p, batch_norm, "hidden_layer_sizes")
@@ -253,6 +275,13 @@ _BY_ROW = (
     nn.GaussianNoise,
     nn.Flatten,
     nn.Activation,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.GlobalAvgPool,
     RowNoise,
 )
 """Layers in which no row of a batch has to do with another, in training as in use."""

@@ -8,10 +8,13 @@ from pellucid import nn
 from pellucid.estimators import (
     Autoencoder,
     BernoulliRBM,
+    ConvClassifier,
+    ConvRegressor,
     DenoisingAutoencoder,
     LinearRegression,
     LogisticRegression,
     MLPClassifier,
+    MLPMultiOutput,
     MLPRegressor,
     NetClassifier,
     NetRegressor,
@@ -20,7 +23,7 @@ from pellucid.estimators import (
 
 
 class SmallNet:
-    """Makes a network; a function would do, but its text, a part of tests' names, has an address."""
+    """Makes a network; the text of a function, part of tests' names, would have an address."""
 
     def __call__(self, features: int, outputs: int) -> nn.Module:
         return nn.Sequential(nn.Linear(features, 10), nn.Tanh(), nn.Linear(10, outputs))
@@ -43,8 +46,13 @@ SAMPLES: dict[str, Any] = {
     "MLPRegressor": MLPRegressor(),
     "MLPRegressor, lbfgs": MLPRegressor(solver="lbfgs", hidden_layer_sizes=20),
     "MLPRegressor, sgd": MLPRegressor(solver="sgd", learning_rate="adaptive"),
+    "MLPMultiOutput": MLPMultiOutput(),
+    "MLPMultiOutput, lbfgs": MLPMultiOutput((5,), solver="lbfgs", kinds=["number"]),
     "NetClassifier": NetClassifier(SmallNet(), learning_rate_init=0.01),
     "NetRegressor": NetRegressor(SmallNet(), learning_rate_init=0.01),
+    "ConvClassifier": ConvClassifier(),
+    "ConvClassifier, wide": ConvClassifier((6,), kernel_size=5, pool_size=1, hidden_layer_sizes=()),
+    "ConvRegressor": ConvRegressor(learning_rate_init=0.01),
     "LogisticRegression": LogisticRegression(),
     "LogisticRegression, adam": LogisticRegression(solver="adam", learning_rate_init=0.1),
     "LinearRegression": LinearRegression(),

@@ -356,8 +356,8 @@ def test_least_squares_of_more_features_than_rows_are_the_smallest():
 def test_gradient_descent_leads_to_the_same_linear_models(solver):
     X, y = quantities()
     options = {
-        "solver": solver, "learning_rate_init": 0.05, "max_iter": 800, "tol": 0, "n_iter_no_change": np.inf,
-        "alpha": 1.0, "batch_size": ROWS,
+        "solver": solver, "learning_rate_init": 0.05, "max_iter": 800, "tol": 0,
+        "n_iter_no_change": np.inf, "alpha": 1.0, "batch_size": ROWS,
     }  # fmt: skip
     exact = LinearRegression(alpha=1.0).fit(X, y)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons: what they learn, what they can that scikit-learn's cannot, what they say."""
+"""Multi-layer perceptrons: what they learn, can that scikit-learn's cannot, and say."""
 
 from __future__ import annotations
 
@@ -361,7 +361,9 @@ def test_losses_that_do_not_fit_the_classes():
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["adamw", "rmsprop", optim.lion(0.01), optim.chain(optim.clip_by_norm(1.0), optim.adam(0.02))]
+    "optimizer",
+    ["adamw", "rmsprop", optim.lion(0.01),
+     optim.chain(optim.clip_by_norm(1.0), optim.adam(0.02))],
 )  # fmt: skip
 def test_other_optimizers(optimizer):
     model = quick(optimizer=optimizer, max_iter=150).fit(*IRIS)
