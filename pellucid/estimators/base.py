@@ -401,6 +401,16 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
 
     # -- what was learned -----------------------------------------------------------------
 
+    @property
+    def validation_curve_(self) -> list[float]:
+        """The score on validation rows after each epoch, beside `loss_curve_`."""
+        found = getattr(self, "validation_scores_", None)
+        if found is None:
+            raise AttributeError(
+                "there is no validation_curve_: give fit X_val and y_val, or set early_stopping=True"
+            )
+        return found
+
     def _has_learned(self) -> bool:
         raise NotImplementedError
 

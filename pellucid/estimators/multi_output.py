@@ -50,7 +50,7 @@ class Column(NamedTuple):
         unknown = np.setdiff1d(y, self.classes)
         if len(unknown):
             raise ValueError(
-                f"y has a class that was not learned before: {unknown[0]!r}; known are "
+                f"y has a class that was not learned before: {unknown.tolist()[0]!r}; known are "
                 f"{self.classes.tolist()}"
             )
         return np.searchsorted(self.classes, y).astype(np.float64)
