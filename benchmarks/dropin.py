@@ -4,8 +4,8 @@
 
 For each data set and each of 10 seeds, rows are split and prepared, a network with its default
 parameters learns and is scored: once with scikit-learn's class, once with the class of that name
-here, once more with `dtype="float32"`, in turn. Figures go into docs/dropin.json, from which the
-table in docs/estimators.md is made; `--only` measures some data sets again and keeps the others.
+here, once more with `dtype="float32"`, in turn. Figures go into benchmarks/dropin.json, from which
+the tables in docs/estimators.md are made; `--only` measures some sets again and keeps the others.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, default=Path(default), metavar="DATA")
     parser.add_argument("--only", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"({SEEDS})")
+    parser.add_argument("--figures", type=Path, default=ROOT / "benchmarks" / "dropin.json")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "estimators.md")
     options = parser.parse_args()
     if options.seeds < 2:
@@ -149,8 +150,7 @@ def main() -> None:
     if not (options.data / "adult").exists():
         parser.error(f"{options.data} is missing: give the folder that holds adult/")
 
-    kept = options.output.with_name("dropin.json")
-    study = json.loads(kept.read_text()) if kept.exists() else {}
+    study = json.loads(options.figures.read_text()) if options.figures.exists() else {}
     warnings.simplefilter("ignore", ConvergenceWarning)  # of both, where the epochs are few
     with tempfile.TemporaryDirectory() as cache:
         os.environ["PELLUCID_CACHE"] = cache
@@ -158,7 +158,7 @@ def main() -> None:
             study[name] = measure(TASKS[name], options.data, options.seeds)
             print(name, flush=True)
     ordered = {name: study[name] for name in TASKS if name in study}
-    kept.write_text(json.dumps(ordered) + "\n")
+    options.figures.write_text(json.dumps(ordered) + "\n")
     text = report.tables(ordered)
     print(f"\n{text}")
     report.write(options.output, text)

@@ -42,8 +42,8 @@ def tables(study: Study) -> str:
     processors = sorted({found["processor"] for found in study.values()})
     others = max((found["others"] for found in study.values()), default=0.0)
     return "\n".join([
-        "Scores on test rows (accuracy; R² for quantities), mean ± standard deviation over the seeds, "
-        "and of the differences, seed by seed:", "", *scores, "",
+        "Scores on test rows (accuracy; R² for quantities), mean ± standard deviation over the "
+        "seeds, and of the differences, seed by seed:", "", *scores, "",
         "Times of `fit`, medians over the seeds, and of the ratios, seed by seed (least to most):",
         "", *times, "",
         f"{'; '.join(processors)}. Others took at most {others:.0%} of the machine meanwhile.",

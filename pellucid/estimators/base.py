@@ -407,7 +407,8 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         found = getattr(self, "validation_scores_", None)
         if found is None:
             raise AttributeError(
-                "there is no validation_curve_: give fit X_val and y_val, or set early_stopping=True"
+                "no validation_curve_ without validation: give fit X_val and y_val, or set "
+                "early_stopping=True"
             )
         return found
 

@@ -66,9 +66,7 @@ def test_noise_is_taken_away(noise):
     taught = DenoisingAutoencoder(
         **options, learning_rate_init=0.005, noise=noise, noise_level=0.4
     ).fit(X)
-    left = [
-        ((c.inverse_transform(c.transform(noisy)) - X) ** 2).mean() for c in (clean, taught)
-    ]
+    left = [((c.inverse_transform(c.transform(noisy)) - X) ** 2).mean() for c in (clean, taught)]
     assert left[1] < 0.8 * left[0]
 
 
@@ -105,7 +103,9 @@ def test_gaussian_noise_is_normal():
     rows = np.random.default_rng(0).normal(size=(2000, 20))
     with nn.training_mode():
         noise = RowNoise("gaussian", 0.5)(rows).numpy() - rows
-    assert noise.mean() == pytest.approx(0, abs=0.02) and noise.std() == pytest.approx(0.5, abs=0.02)
+    assert noise.mean() == pytest.approx(0, abs=0.02) and noise.std() == pytest.approx(
+        0.5, abs=0.02
+    )
     assert (abs(noise) < 0.5).mean() == pytest.approx(0.683, abs=0.02)
     assert (RowNoise("gaussian", 0.5)(rows).numpy() == rows).all(), "in use there is none"
 

@@ -44,7 +44,9 @@ def values(model):
     return bits([t.numpy() for t in model.model_.parameters().values()])
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"dropout": 0.2, "dtype": "float64"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_norm": True}, {"dropout": 0.2, "dtype": "float64"}]
+)
 def test_images_are_learned(options):
     model = quick(**options, max_iter=15).fit(IMAGES[:1000], LABELS[:1000])
     assert model.score(IMAGES[1000:], LABELS[1000:]) > 0.9
