@@ -47,12 +47,12 @@ def net(features, outputs):
 
 
 WATCHED = {
-    "MLPClassifier": (MLPClassifier(max_iter=5), 5),
+    "MLPClassifier": (MLPClassifier(max_iter=5, learning_rate_init=0.1), 5),
     "MLPClassifier, lbfgs": (MLPClassifier(solver="lbfgs", max_iter=4), 4),
     "MLPRegressor": (MLPRegressor(max_iter=5), 5),
-    "MLPMultiOutput": (MLPMultiOutput(max_iter=3), 3),
+    "MLPMultiOutput": (MLPMultiOutput(max_iter=3, learning_rate_init=0.1), 3),
     "ConvClassifier": (ConvClassifier(4, max_iter=3), 3),
-    "NetClassifier": (NetClassifier(net, max_iter=3), 3),
+    "NetClassifier": (NetClassifier(net, max_iter=3, learning_rate_init=0.1, batch_size=30), 3),
     "LogisticRegression": (LogisticRegression(max_iter=4), 4),
     "LinearRegression": (LinearRegression(solver="adam", max_iter=3), 3),
     "Autoencoder": (Autoencoder(3, max_iter=3), 3),
