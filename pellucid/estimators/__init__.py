@@ -5,9 +5,11 @@ scikit-learn at its top; `import pellucid` leaves it alone.
 """
 
 from .autoencoder import Autoencoder, DenoisingAutoencoder
+from .conv import ConvClassifier, ConvRegressor
 from .linear import LinearRegression, LogisticRegression
 from .mistake_bound import mistake_bound
 from .mlp import MLPClassifier, MLPRegressor
+from .multi_output import MLPMultiOutput
 from .net import NetClassifier, NetRegressor
 from .perceptron import Perceptron
 from .perceptron_trace import Presentation, Trace
@@ -16,10 +18,13 @@ from .rbm import BernoulliRBM
 __all__ = [
     "Autoencoder",
     "BernoulliRBM",
+    "ConvClassifier",
+    "ConvRegressor",
     "DenoisingAutoencoder",
     "LinearRegression",
     "LogisticRegression",
     "MLPClassifier",
+    "MLPMultiOutput",
     "MLPRegressor",
     "NetClassifier",
     "NetRegressor",

@@ -171,7 +171,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         draw_initial(engine.network, random)
         self.n_iter_ = self.t_ = self._no_improvement = 0
         self._memory: Any = None
-        self.n_layers_ = len(engine.network.drawn) + 1
+        self.n_layers_ = len(engine.weights()) + 1
         if not self._learns_by_steps():
             return
         self.loss_curve_: list[float] = []
@@ -197,7 +197,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             told.epoch_begin()
             return told.epoch_end()
 
-        self.loss_, self.n_iter_ = minimize(
+        value, self.n_iter_ = minimize(
             slopes,
             data,
             self.alpha,
@@ -207,6 +207,9 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             ftol=self._ftol,
             each=each if told else None,
         )
+        squares = sum(float((w.astype(float) ** 2).sum()) for w in engine.weights())
+        penalty = self.alpha / 2 * squares / task.weights.sum()
+        self.loss_ = (value - penalty) / problem.averaged + penalty
 
     def _dense(self, X: Any) -> Any:
         """All rows as one array."""
@@ -398,6 +401,17 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
 
     # -- what was learned -----------------------------------------------------------------
 
+    @property
+    def validation_curve_(self) -> list[float]:
+        """The score on validation rows after each epoch, beside `loss_curve_`."""
+        found = getattr(self, "validation_scores_", None)
+        if found is None:
+            raise AttributeError(
+                "no validation_curve_ without validation: give fit X_val and y_val, or set "
+                "early_stopping=True"
+            )
+        return found
+
     def _has_learned(self) -> bool:
         raise NotImplementedError
 
@@ -434,8 +448,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             )
         )
         with threads_for(self.threads), self._engine(X) as engine:
-            end = None if layer is None else engine.network.ends[layer]
-            return dense_output(engine, X, end)
+            return dense_output(engine, X, None if layer is None else engine.end_of(layer))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

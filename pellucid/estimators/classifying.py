@@ -303,7 +303,7 @@ class Classifier(ClassifierMixin, Learner):
 
     @available_if(_knows_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithms of the probabilities, exact also where these are next to 0 or 1.
+        """The logarithms of the probabilities, exact also where these are next to 1.
 
         Args:
             X: rows (rows, features).
@@ -312,13 +312,15 @@ class Classifier(ClassifierMixin, Learner):
             (rows, classes), as `predict_proba`.
         """
         z = self._tempered(X)
-        if z.shape[1] > 1 and not self._labels.multilabel:
-            return log_softmax(z).numpy()
-        if self._labels.multilabel:
-            return -softplus(-z).numpy()
-        if len(self.classes_) == 1:
+        if len(self.classes_) == 1 and not self._labels.multilabel:
             return np.zeros_like(z.numpy())
-        return np.hstack([-softplus(z).numpy(), -softplus(-z).numpy()])
+        if self._labels.multilabel:
+            found = -softplus(-z).numpy()
+        elif z.shape[1] == 1:
+            found = np.hstack([-softplus(z).numpy(), -softplus(-z).numpy()])
+        else:
+            found = log_softmax(z).numpy()
+        return np.maximum(found, np.log(np.finfo(found.dtype).tiny))  # as of the probabilities
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -75,6 +75,10 @@ class Engine:
         """Copies of all parameters and state, by name."""
         return {name: np.array(t.numpy(), order="C") for name, t in self._tensors.items()}
 
+    def weights(self) -> list[np.ndarray]:
+        """What is penalized: weights, never biases."""
+        return [t.numpy() for t in self._tensors.values() if t.node.cell.role == "weight"]
+
     @property
     def numbers(self) -> int:
         """How many numbers it holds."""
@@ -91,6 +95,25 @@ class Engine:
             while len(self._trainers) > _MOST_TRAINERS:
                 del self._trainers[next(iter(self._trainers))]
         return self._trainers[key]
+
+    def end_of(self, layer: int) -> int:
+        """How many of the model's layers lead to the output of a hidden layer.
+
+        Args:
+            layer: which one, counted from 0, or from the end as -1.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        ends = self.network.ends
+        if not -len(ends) <= layer < len(ends):
+            raise ValueError(
+                f"layer must be a number from 0 to {len(ends) - 1}, or from -{len(ends)} to -1, "
+                f"of one of {len(ends)} hidden layers, received {layer!r}"
+                if ends
+                else "the network has no hidden layers"
+            )
+        return ends[layer]
 
     def output(self, X: np.ndarray, end: int | None = None, start: int = 0) -> np.ndarray:
         """What the network gives, or some of its layers.

@@ -120,6 +120,7 @@ class LinearRegression(LinearUnits, Regressor):
         if (weights < 0).any():
             raise ValueError("solver='exact' needs weights of rows that are not negative")
         coef, intercept = self._least_squares(X, y, weights)
+        self.n_iter_ = 1
         values = {"weight": coef, "bias": intercept}
         engine.load({name: values[name.rpartition(".")[2]] for name in engine.values()})
         squares = (weights[:, None] * (X @ coef + intercept - y) ** 2).sum() / y.shape[1]

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from pellucid import nn
 
 from .classifying import Classifier
 from .engine import Engine
+from .hidden import HiddenFeatures
 from .network import activation_names, build, hidden_layers
 from .options import ANYTHING, BOOLEAN, Rule, one_of, whole
 from .pretraining import pretrain
@@ -22,7 +22,7 @@ from .stored import Described
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described):
+class HiddenLayers(HiddenFeatures, Described):
     """Hidden layers of linear units, each with an activation.
 
     Args:
@@ -54,18 +54,6 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described)
         "pretrain_iter": whole(1),
     }
 
-    def transform(self, X: Any, layer: int = -1) -> np.ndarray:
-        """The outputs of a hidden layer.
-
-        Args:
-            X: rows (rows, features).
-            layer: which one, counted from 0; -1 is the last.
-
-        Returns:
-            (rows, units of that layer).
-        """
-        return self._outputs(X, layer)
-
     @property
     def _n_features_out(self) -> int:
         return int(self.coefs_[-1].shape[0])
@@ -74,11 +62,6 @@ class HiddenLayers(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described)
         super()._begin(engine, X, random)
         if self.pretrain is not None:
             pretrain(engine, X, self.pretrain, self.pretrain_iter, random)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else []
-        return tags
 
     def _network(self, features: int, outputs: int, dtype: np.dtype) -> tuple[Hashable, Any]:
         parts = hidden_layers(

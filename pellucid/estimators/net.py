@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from .regressing import Regressor
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class AnyNetwork(Learner):
-    """A network that the user made.
+class OwnNetwork(Learner):
+    """A network that an estimator holds as a model of `pellucid.nn`.
 
     Args:
         input_shape: of a row as the network takes it, where X has its numbers one after
@@ -39,12 +40,16 @@ class AnyNetwork(Learner):
     _sparse: ClassVar[str | bool] = False
     _nd: ClassVar[bool] = True
     _rules: ClassVar[Mapping[str, Rule]] = {
-        "module": Rule(
-            "a network of pellucid.nn, or a function (features, outputs) that makes one",
-            lambda v: isinstance(v, nn.Module) or (callable(v) and not isinstance(v, type)),
-        ),
         "input_shape": one_of(None) | Rule("a tuple", lambda v: isinstance(v, tuple)),
     }
+
+    def _made(self, shape: tuple[int, ...]) -> tuple[nn.Module, tuple[int, ...]]:
+        """The network with its initial values, and the ends of its hidden layers.
+
+        Args:
+            shape: of a row as the network takes it.
+        """
+        raise NotImplementedError
 
     def _has_learned(self) -> bool:
         return hasattr(self, "model_")
@@ -52,29 +57,48 @@ class AnyNetwork(Learner):
     @contextmanager
     def _engine(self, X: Any, new: np.random.RandomState | None = None) -> Iterator[Engine]:
         if new is not None:
-            self.model_ = self._made(new)
+            with random_scope(scope_of(int(new.randint(1 << 31)))):
+                self.model_, self._ends = self._made(X.shape[1:])
             self.model_.astype(X.dtype if self.dtype is None else self.dtype)
-            self._own = None
+            self._own: Engine | None = None
         if self._own is None:  # new, or of a copy
-            self._own = Engine(Network(self.model_, (), ()))
+            self._own = Engine(Network(self.model_, self._ends, ()))
         yield self._own
-
-    def _made(self, random: np.random.RandomState) -> nn.Module:
-        """The network with its initial values."""
-        given: Any = self.module
-        if isinstance(given, nn.Module):
-            return copy.deepcopy(given)
-        with random_scope(scope_of(int(random.randint(1 << 31)))):
-            made = given(self.n_features_in_, self.n_outputs_)
-        if not isinstance(made, nn.Module):
-            raise TypeError(f"module must make a network (an nn.Module), it made {made!r}")
-        return made
 
     def _fitted(self, engine: Engine) -> dict[str, Any]:
         return {}  # the network itself is what is kept
 
     def _shaped(self, X: Any) -> Any:
-        return X if self.input_shape is None else X.reshape(len(X), *self.input_shape)
+        if self.input_shape is None:
+            return X
+        if math.prod(self.input_shape) != math.prod(X.shape[1:]):
+            raise ValueError(
+                f"X must have {math.prod(self.input_shape)} numbers per row for "
+                f"input_shape={self.input_shape}, received {math.prod(X.shape[1:])}"
+            )
+        return X.reshape(len(X), *self.input_shape)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class AnyNetwork(OwnNetwork):
+    """A network that the user made."""
+
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        **OwnNetwork._rules,
+        "module": Rule(
+            "a network of pellucid.nn, or a function (features, outputs) that makes one",
+            lambda v: isinstance(v, nn.Module) or (callable(v) and not isinstance(v, type)),
+        ),
+    }
+
+    def _made(self, shape: tuple[int, ...]) -> tuple[nn.Module, tuple[int, ...]]:
+        given: Any = self.module
+        if isinstance(given, nn.Module):
+            return copy.deepcopy(given), ()
+        made = given(self.n_features_in_, self.n_outputs_)
+        if not isinstance(made, nn.Module):
+            raise TypeError(f"module must make a network (an nn.Module), it made {made!r}")
+        return made, ()
 
     def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
         X, y = super()._checked(X, y, first)

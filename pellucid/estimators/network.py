@@ -13,7 +13,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.core.node import placeholder, tracing
 from pellucid.core.random import uniform
-from pellucid.core.tensor import Tensor, tensor, where
+from pellucid.core.tensor import Tensor, cast, cos, floor, log, sqrt, tensor, where
 
 _SKLEARN = {"logistic": "sigmoid"}
 """Activations that scikit-learn calls otherwise."""
@@ -50,25 +50,44 @@ class Noise:
     kind: str
     level: float
 
-    def layer(self) -> nn.Module:
-        """A layer of this noise."""
-        return nn.GaussianNoise(self.level) if self.kind == "gaussian" else Masking(self.level)
 
+class RowNoise(nn.Module):
+    """Noise on rows, in training only: drawn for each step, and turned by the row itself.
 
-class Masking(nn.Module):
-    """Sets each number to 0 with probability p in training, and leaves the others alone.
+    u_ij = frac(v_j + m_j frac(c . x_i)): v is drawn anew for each step and spread evenly over
+    [0, 1), so u_ij is too; c and m are fixed. Other rows get other noise, and equal rows the same,
+    wherever in a batch they stand: a row twice is a row of weight two.
 
     Args:
-        p: the probability.
+        kind: "masking" sets a number to 0 where u < level, "gaussian" adds a normal one.
+        level: the share of numbers that become 0, or the standard deviation.
     """
 
-    def __init__(self, p: float) -> None:
-        self.p = p
+    def __init__(self, kind: str, level: float) -> None:
+        self.noise = kind
+        self.level = level
 
     def forward(self, x: Any) -> Tensor:
-        """x with zeros in it, or as it is."""
+        """x (batch, features) with noise, or as it is."""
         x = tensor(x)
-        return where(uniform(x.shape) >= self.p, x, 0.0) if nn.is_training() else x
+        if not nn.is_training():
+            return x
+        fixed = np.random.RandomState(0)
+        across = tensor(fixed.normal(0.0, 100.0, (x.shape[1], 1)).astype(x.dtype))
+        of_row = _fraction(x @ across)  # (batch, 1)
+
+        def even() -> Tensor:
+            times = fixed.randint(16, 1024, x.shape[1]).astype(x.dtype)
+            return _fraction(cast(uniform(x.shape[1:]), x.dtype) + of_row * times)
+
+        if self.noise == "masking":
+            return where(even() >= self.level, x, 0.0)
+        radius = sqrt(-2.0 * log(1.0 - even()))  # as Box and Muller do
+        return x + self.level * radius * cos((2.0 * np.pi) * even())
+
+
+def _fraction(x: Tensor) -> Tensor:
+    return x - floor(x)
 
 
 Part = Hidden | Noise | nn.Module
@@ -77,6 +96,32 @@ Part = Hidden | Noise | nn.Module
 def activation_names() -> list[str]:
     """What `activation` may be called."""
     return sorted({*nn.ACTIVATIONS, *_SKLEARN})
+
+
+def activation_class(name: str) -> type[nn.Module]:
+    """The layer of an activation, by either name."""
+    return nn.ACTIVATIONS[_SKLEARN.get(name, name)]
+
+
+def whole_numbers(name: str, given: Any, count: int | None = None) -> list[int]:
+    """One number of at least 1 for each layer.
+
+    Args:
+        name: of the parameter, for the message.
+        given: the numbers, or one.
+        count: of layers, where it is known: then one number is for all of them.
+
+    Raises:
+        ValueError: they are no such numbers, or too few or many.
+    """
+    found = list(given) if hasattr(given, "__iter__") else [given] * (count or 1)
+    if not all(_is_whole(n) and n > 0 for n in found):
+        raise ValueError(f"{name} must be > 0: whole numbers, received {given!r}")
+    if count is not None and len(found) != count:
+        raise ValueError(
+            f"{name} must be one number, or one for each of {count} layers, received {given!r}"
+        )
+    return [int(n) for n in found]
 
 
 def hidden_layers(
@@ -96,16 +141,12 @@ def hidden_layers(
         ValueError: a description is not one.
     """
     if layers is None:
-        given: list[Any] = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        given = whole_numbers("hidden_layer_sizes", sizes)
         shares = list(dropout) if hasattr(dropout, "__iter__") else [dropout] * len(given)
         if len(shares) != len(given):
             raise ValueError(
                 f"dropout must be one probability, or one for each of {len(given)} hidden layers, "
                 f"received {dropout!r}"
-            )
-        if not all(_is_whole(n) and n > 0 for n in given):
-            raise ValueError(
-                f"hidden_layer_sizes must be > 0: whole numbers of units, received {sizes!r}"
             )
         return tuple(
             _hidden({"units": n, "dropout": p}, activation, p, batch_norm, "hidden_layer_sizes")
@@ -203,7 +244,7 @@ def build(
                 layers.append(nn.Dropout(part.dropout))
             width = part.units
         elif isinstance(part, Noise):
-            layers.append(part.layer())
+            layers.append(RowNoise(part.kind, part.level))
         else:
             layers.append(copy.deepcopy(part))
             ends.append(len(layers))
@@ -234,7 +275,14 @@ _BY_ROW = (
     nn.GaussianNoise,
     nn.Flatten,
     nn.Activation,
-    Masking,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.GlobalAvgPool,
+    RowNoise,
 )
 """Layers in which no row of a batch has to do with another, in training as in use."""
 
@@ -247,7 +295,7 @@ def mixes_rows(model: nn.Module) -> bool:
 def draws_numbers(model: nn.Module) -> bool:
     """Whether, in training, layers may draw random numbers."""
     quiet = (*_BY_ROW, nn.BatchNorm)
-    noisy = (nn.Dropout, nn.GaussianNoise, Masking)
+    noisy = (nn.Dropout, nn.GaussianNoise, RowNoise)
     return any(isinstance(m, noisy) or not isinstance(m, quiet) for m in model.modules())
 
 

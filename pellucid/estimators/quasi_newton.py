@@ -41,7 +41,7 @@ class Slopes:
         # weights before biases, as scikit-learn packs them
         named = sorted(parameters, key=lambda name: parameters[name].node.cell.role != "weight")
         cells = [parameters[name].node.cell for name in named]
-        weights = [parameters[name] for name in named if parameters[name].ndim > 1]
+        weights = [t for t in parameters.values() if t.node.cell.role == "weight"]
         objective = penalized(loss, weights, alpha)
         with tracing(), nn.training_mode(), nn.collect_updates() as buffers:
             total, weight = objective.total_and_weight(model(fields[0]), *fields[1:])

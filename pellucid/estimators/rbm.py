@@ -26,13 +26,16 @@ from .options import BOOLEAN, DTYPE, VERBOSE, Rule, check_options, number, one_o
 from .orders import Orders
 from .rbm_rule import RBMRule, pseudo_likelihoods
 from .rows import Rows, SparseRows, room_of_batch
+from .watching import CallbackSupportMixin, SklearnCallbacks, with_callbacks
 
 _SHOWN = 256
 """Rows whose pseudo-likelihood is shown with `verbose`."""
 
 
 @dataclass(eq=False, repr=False)
-class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BernoulliRBM(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
+):
     """A restricted Boltzmann machine: visible and hidden units, 0 or 1, with weights between.
 
         E(v, h) = -v.W h - b.v - c.h,   P(v, h) = e^-E(v, h) / Z
@@ -97,6 +100,7 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         "dtype": one_of(None) | DTYPE,
     }
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from rows, in their order.
 
@@ -114,15 +118,23 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         X = self._validated(X, reset=True)
         self._begin(X)
         batch = min(self.batch_size, X.shape[0])
+        told = SklearnCallbacks(self, X, y, None, self.n_iter, lambda: self._learned)
         with threads_for(self.threads), self._lent() as rule:
             for epoch in range(self.n_iter):
+                if told:
+                    told.epoch_begin()
                 self._learn(rule, X, batch)
+                if told:
+                    self._keep(rule)
+                    if told.epoch_end():
+                        break
                 if self.verbose:
                     self._keep(rule)
                     some = X[:_SHOWN].toarray() if scipy.sparse.issparse(X) else X[:_SHOWN]
                     shown = self._pseudo_likelihoods(some).mean()
                     print(f"Iteration {epoch + 1}, pseudo-likelihood = {shown:.2f}")
             self._keep(rule)
+        told.fit_end()
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -269,6 +281,12 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             self.h_samples_ = rule.value("chains")
         if not np.isfinite(self.components_).all():
             raise diverged("not every weight is finite")
+
+    @property
+    def _learned(self) -> dict[str, np.ndarray]:
+        """The attributes that hold what was learned."""
+        names = "components_", "intercept_hidden_", "intercept_visible_"
+        return {name: getattr(self, name) for name in names}
 
     def _half(self, X: Any, weights: np.ndarray, biases: np.ndarray) -> np.ndarray:
         """The probabilities of one half of the units, from the other half."""

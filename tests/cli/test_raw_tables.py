@@ -261,6 +261,14 @@ def test_heart_disease_from_the_raw_file(run):
     assert mean["roc_auc"] > 0.87
     assert mean["f1"] > 0.76
     assert json.loads(run("evaluate", "m", path, "--json"))["rows"] == 303
+    answers = subprocess.run(
+        [sys.executable, "-m", "pellucid", "predict", "m", path],  # the file as it comes, no header
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    said = [row["prediction"] for row in csv.DictReader(answers.splitlines())]
+    known = ["no" if line.endswith(",0") else "yes" for line in path.read_text().split()]
+    assert len(said) == 303 and np.mean(np.array(said) == known) > 0.79
 
 
 def test_adult_from_the_raw_files(run):
