@@ -260,10 +260,8 @@ class _Tiled(_Writing):
             self.tables.append(table._replace(start=here))
             here = self.at(here, (table.size, 1))
         batch, height = self.root.inputs[0].shape[:2]
-        self.images, self.parts = (
-            batch // self.block.images,
-            (height - 2) // TILE // self.block.rows,
-        )
+        self.images = batch // self.block.images
+        self.parts = (height - 2) // TILE // self.block.rows
         self._work()
 
     def _work(self) -> None:
