@@ -1,13 +1,14 @@
 """Training on a file four times the allowed memory, beside the same rows in memory.
 
-    python -m benchmarks.large_data [--limit 256] [--folder DIR] [--rounds 3] [--only uint8]
+    python -m benchmarks.large_data [--limit 256] [--ulimit] [--folder DIR] [--rounds 3] [--only NAME]
 
 Two limits of `limit` MiB each hold for the process that trains on the file. `ulimit -d`
 (RLIMIT_DATA): what it allocates; a map that is only read does not count, while `ulimit -v`
 would count it whole and let nobody map such a file, and `ulimit -m` is not heeded by Linux.
 And, where the rights are there, a control group for memory in which pages of the file count
 as well: at most a quarter of it can be held by the system at any time, so that each epoch
-reads it from the disk. Without a group only the first limit holds, and the answer says so.
+reads it from the disk. Without a group, or with --ulimit, only the first limit holds, and the
+answer says so: the system may keep the file's pages while nobody else asks for memory.
 
 The file's pages are dropped before. The same rows in memory have no limit. Both take
 turns. On a crowded machine the ratio of processor times is steadier than that of speeds; it
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,9 @@ def measured(task: dict[str, Any]) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def compare(name: str, folder: Path, limit: int, rounds: int, epochs: int) -> None:
+def compare(name: str, folder: Path, options: argparse.Namespace) -> None:
     """One workload: file and memory in turn."""
+    limit, rounds, epochs = options.limit * MIB, options.rounds, options.epochs
     dtype, sizes, batch = WORKLOADS[name]
     row = FEATURES * np.dtype(dtype).itemsize
     rows = 4 * limit // row
@@ -152,7 +154,7 @@ def compare(name: str, folder: Path, limit: int, rounds: int, epochs: int) -> No
     few = min(rows, (2 << 30) // (4 * FEATURES))  # as many as 2 GiB hold in float32
     ratios, processor, speeds, largest, limited = [], [], [], 0.0, True
     for _ in range(rounds):
-        with group(limit) as place:
+        with nullcontext() if options.ulimit else group(limit) as place:
             limited = limited and place is not None
             drop(path)
             file = measured(task | {"group": place and str(place)})
@@ -183,6 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--only", default="", help="workloads with this in their name")
+    parser.add_argument("--ulimit", action="store_true", help="no limit but that of `ulimit -d`")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -190,7 +193,7 @@ def main() -> None:
         return
     for name in (name for name in WORKLOADS if options.only in name):
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            compare(name, Path(folder), options.limit * MIB, options.rounds, options.epochs)
+            compare(name, Path(folder), options)
 
 
 if __name__ == "__main__":
