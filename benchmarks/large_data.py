@@ -1,6 +1,6 @@
 """Training on a file four times the allowed memory, beside the same rows in memory.
 
-    python -m benchmarks.large_data [--limit 256] [--ulimit] [--folder DIR] [--rounds 3] [--only NAME]
+    python -m benchmarks.large_data [--limit 256] [--ulimit] [--folder DIR] [--rounds 3] [--only X]
 
 Two limits of `limit` MiB each hold for the process that trains on the file. `ulimit -d`
 (RLIMIT_DATA): what it allocates; a map that is only read does not count, while `ulimit -v`
