@@ -20,6 +20,9 @@ from pellucid.core.tensor import Tensor, divide
 from .engine import Engine
 from .objective import penalized
 
+MOST_LOOKS, NEAR = 500, 1e-6
+"""Looks at all rows until moving averages change by no more than such a share of themselves."""
+
 
 class Slopes:
     """The objective over all rows, and its gradient, for any values of the parameters.
@@ -60,6 +63,7 @@ class Slopes:
                 tuple((cell, t.node) for cell, t in buffers.items()),
             )
         )
+        self._averages = list(buffers)
         self._cells = [cell for cell in cells if cell is not None]
         self._value = np.empty((), dtype)
         self._flat = np.empty(sum(cell.value.size for cell in self._cells), dtype)
@@ -82,6 +86,21 @@ class Slopes:
         """Give the parameters other values."""
         for cell, part in zip(self._cells, self._parts_of(x), strict=True):
             cell.assign(part)
+
+    def settle(self, data: Sequence[np.ndarray], alpha: float) -> None:
+        """Bring moving averages to what they are at the present point.
+
+        A search goes far from one evaluation to the next: what the averages remember is of other
+        points. Each further look at all rows brings them nearer.
+        """
+        for _ in range(MOST_LOOKS if self._averages else 0):
+            before = [cell.value.copy() for cell in self._averages]
+            self(self.at(), data, alpha)
+            if all(
+                np.allclose(a, cell.value, rtol=NEAR, atol=0)
+                for a, cell in zip(before, self._averages, strict=True)
+            ):
+                return
 
     def __call__(
         self, x: np.ndarray, data: Sequence[np.ndarray], alpha: float
@@ -137,6 +156,7 @@ def minimize(
         callback=None if each is None else look,
     )
     slopes.go_to(found.x)
+    slopes.settle(data, alpha)
     if found.status not in (0, 99):  # 99: ended by `each`
         warnings.warn(
             f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}):\n"
