@@ -259,3 +259,31 @@ def test_processors_without_fma_work_too():
         except ValueError:
             pytest.skip("this processor is of another family")
     assert found == weights_after("lenet5", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "near"), [("float64", 1e-13), ("float32", 3e-6)])
+def test_tiles_are_as_pytorchs_convolutions(dtype, near):
+    """Forward and both gradients of 60 random convolutions that go in tiles, in its float64."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        batch, pad = int(rng.integers(1, 5)), int(rng.integers(0, 3))
+        places = [2 * int(n) for n in rng.integers(2, 9, 2)]
+        channels, features = (16 * int(n) for n in rng.choice([1, 2, 3, 4, 8], 2))
+        x = rng.standard_normal((batch, *(n + 2 - 2 * pad for n in places), channels))
+        if 0 in x.shape:
+            continue
+        w = rng.standard_normal((3, 3, channels, features)) / np.sqrt(9 * channels)
+        geometry = Geometry((1, 1), (pad, pad), (pad, pad), (0, 0), (1, 1))
+        given = [x.astype(dtype), w.astype(dtype)]
+        c = trace(partial(with_gradients, geometry), *given)
+        names = {n.name for n in topological(simplify(c).outputs)}
+        assert {"winograd", "winograd_gradient"} <= names
+        wide, kernel = (torch.tensor(a.astype(np.float64), requires_grad=True) for a in given)
+        y = torch.conv2d(wide.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), padding=pad)
+        y.backward(torch.sin(y.detach()))
+        y = y.detach().permute(0, 2, 3, 1)
+        for found, right in zip(run(c, given), (y, wide.grad, kernel.grad), strict=True):
+            right = right.numpy()
+            assert np.abs(found - right).max() <= near * np.abs(right).max()
