@@ -26,6 +26,7 @@ from pellucid.compiler import machine, pipeline, render, target
 from pellucid.compiler.kernels import Kernel
 from pellucid.compiler.program import CompiledProgram
 from pellucid.compiler.tiles import depth_axes
+from pellucid.core import winograd
 from pellucid.core.node import Node
 from pellucid.train.step import Step, TrainingState, trace_step
 
@@ -115,9 +116,9 @@ def size_of(root: Node) -> tuple[int, int]:
     """Return the elements of a convolution, and the products that each adds up by definition."""
     seen, shape = root.inputs[0].shape, root.shape
     if root.name == "winograd":
-        return math.prod(shape), 9 * seen[-1]
+        return math.prod(shape), math.prod(winograd.size_of(root)) * seen[-1]
     if root.name == "winograd_gradient":
-        return 9 * math.prod(shape[3:]), math.prod(root.inputs[1].shape[:-1])
+        return math.prod(shape[1:]), math.prod(root.inputs[1].shape[:-1])
     if root.name == "winograd_kernel":
         return 0, 0
     return math.prod(shape), math.prod(seen[len(seen) - depth_axes(root) :])

@@ -17,8 +17,9 @@ infinite or NaN, so may those be that stand up to g - 1 places away from it.)
 the window along that axis and each feature; what belongs together lies on a diagonal,
 and is added up.
 
-*in tiles*: with whole vectors of channels and features, convolutions of 3 x 3 are done by
-Winograd's algorithm. (What is infinite or NaN reaches all of its tile of 2 x 2 places.)
+*in tiles*: with whole vectors of channels and features, convolutions along one or two axes, step
+by step, are done by Winograd's algorithm, long kernels in pieces. (What is infinite or NaN
+reaches all of its tile.)
 
 *in turns*: where zeros stand between all elements, as in the gradient of a wide stride, places
 that meet the same elements of the window are a convolution of their own, without the zeros.
@@ -27,10 +28,12 @@ that meet the same elements of the window are a convolution of their own, withou
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import NamedTuple
 
 from pellucid.core import winograd
 from pellucid.core.convolution import Geometry, lowered, lowered_gradient, padded
-from pellucid.core.functions import stack
+from pellucid.core.functions import concatenate, stack
 from pellucid.core.movement import pad
 from pellucid.core.node import Node, Shape
 from pellucid.core.storage import LANES
@@ -44,6 +47,12 @@ FEW_PLACES, MANY_CHANNELS = 4, 128
 """Places along an axis from which Winograd's algorithm pays, and channels up to which the
 coordinates of a kernel stay in the cache."""
 
+MOST_COORDINATES = {1: 8, 2: 6}
+"""Along each of so many axes: more would save more products and lose more digits."""
+
+LONGEST = 5
+"""Elements of a kernel that go in tiles as a whole."""
+
 DEEP = 32
 """Terms per element from which the folded product is worth storing."""
 
@@ -52,8 +61,9 @@ def convolution(n: Node) -> Tensor:
     """A convolution by the way that needs the fewest operations on vectors."""
     x, w = map(Tensor, n.inputs)
     geometry = Geometry(**dict(n.attrs))
-    if _fits_tiles(n.shape, x.shape[-1], w.shape[:-2], geometry):
-        return _in_tiles(x, w, geometry)
+    pieces = _pieces(n.shape, x.shape[-1], w.shape[:-2], geometry)
+    if pieces:
+        return reshape(_in_tiles(x, w, geometry, pieces), n.shape)
     if _takes_turns(n.shape, geometry):
         return _in_turns(x, w, geometry, n.shape)
     features, size = w.shape[-1], w.shape[-3]
@@ -77,8 +87,9 @@ def kernel_gradient(n: Node) -> Tensor:
     (x, g), attrs = map(Tensor, n.inputs), dict(n.attrs)
     size = attrs.pop("size")
     geometry = Geometry(**attrs)
-    if _fits_tiles(g.shape, x.shape[-1], size, geometry):
-        return _in_tiles_gradient(x, g, geometry)
+    pieces = _pieces(g.shape, x.shape[-1], size, geometry)
+    if pieces:
+        return _in_tiles_gradient(x, g, size, geometry, pieces)
     features = g.shape[-1]
     count, beside = _neighbours(g.shape[-2], features, size[-1], geometry)
     if geometry.groups == 1 and features <= LANES and 0 not in g.shape:
@@ -90,21 +101,83 @@ def kernel_gradient(n: Node) -> Tensor:
     return _beside_gradient(x, g, size, geometry, count)
 
 
-def _fits_tiles(y: Shape, channels: int, size: Shape, geometry: Geometry) -> bool:
-    """3 x 3, step by step, whole vectors, and places that tiles of 2 x 2 cover."""
-    plain = (*geometry.stride, *geometry.dilation, geometry.groups) == (1,) * 5
-    if size != (3, 3) or not plain or any(geometry.between) or not y[0]:
-        return False
-    tiles = all(n % winograd.TILE == 0 and n >= FEW_PLACES for n in y[1:3])
-    return tiles and all(n % LANES == 0 and 0 < n <= MANY_CHANNELS for n in (channels, y[-1]))
+class Piece(NamedTuple):
+    """A part of a kernel along its last axis, and the places of its tiles along both axes."""
+
+    start: int
+    stop: int
+    places: winograd.Pair
 
 
-def _in_tiles(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
-    return winograd.convolution(padded(x, geometry.before, geometry.after, geometry.between), w)
+def _pieces(y: Shape, channels: int, size: Shape, geometry: Geometry) -> list[Piece]:
+    """How a convolution goes in tiles; nothing where it does not, or where that does not pay."""
+    if max(*geometry.stride, *geometry.dilation, geometry.groups) > 1 or any(geometry.between):
+        return []
+    whole = all(n % LANES == 0 and 0 < n <= MANY_CHANNELS for n in (channels, y[-1]))
+    if not (whole and y[0] and len(size) in (1, 2)):
+        return []
+    count = -(-size[-1] // LONGEST)
+    bounds = [size[-1] * i // count for i in range(count + 1)]
+    pieces, products = [], 0.0
+    for start, stop in pairwise(bounds):
+        part = (*size[:-1], stop - start)
+        most = MOST_COORDINATES[max(1, len([n for n in part if n > 1]))]
+        axes = [_tile(n, k, most) for n, k in zip(y[1:-1], part, strict=True)]
+        pieces.append(Piece(start, stop, (axes[0] if len(axes) == 2 else 1, axes[-1])))
+        products += math.prod((m + k - 1) / m for m, k in zip(axes, part, strict=True))
+    return pieces if GAIN * products <= math.prod(size) else []
 
 
-def _in_tiles_gradient(x: Tensor, g: Tensor, geometry: Geometry) -> Tensor:
-    return winograd.kernel_gradient(padded(x, geometry.before, geometry.after, geometry.between), g)
+def _tile(places: int, size: int, most: int) -> int:
+    """Places of a tile along one axis: as many as leave the fewest products for each."""
+    fits = [m for m in range(2, most + 1) if places % m == 0 and m + size - 1 <= most]
+    return max(fits, default=1) if size > 1 and places >= FEW_PLACES else 1
+
+
+def _in_plane(x: Tensor) -> Tensor:
+    """What lies along one axis, as images of one row."""
+    return reshape(x, (x.shape[0], 1, *x.shape[1:])) if x.ndim == 3 else x
+
+
+def _met(x: Tensor, geometry: Geometry, size: Shape, pieces: list[Piece]) -> list[Tensor]:
+    """What each piece of the kernel meets, padding included."""
+    x = _in_plane(padded(x, geometry.before, geometry.after, geometry.between))
+    found = []
+    for start, stop, _ in pieces:
+        across = (start, x.shape[2] - size[-1] + stop)
+        found.append(_part(x, 2, *across))
+    return found
+
+
+def _part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    if (start, stop) == (0, x.shape[axis]):
+        return x
+    first, last = [0] * x.ndim, list(x.shape)
+    first[axis], last[axis] = start, stop
+    return apply("slice", x, start=tuple(first), stop=tuple(last), step=(1,) * x.ndim)
+
+
+def _in_tiles(x: Tensor, w: Tensor, geometry: Geometry, pieces: list[Piece]) -> Tensor:
+    met = _met(x, geometry, w.shape[:-2], pieces)
+    kernel = reshape(w, (1, *w.shape)) if w.ndim == 3 else w
+    total: Tensor | None = None
+    for seen, (start, stop, places) in zip(met, pieces, strict=True):
+        y = winograd.convolution(seen, _part(kernel, 1, start, stop), places)
+        total = y if total is None else total + y
+    assert total is not None
+    return total
+
+
+def _in_tiles_gradient(
+    x: Tensor, g: Tensor, size: Shape, geometry: Geometry, pieces: list[Piece]
+) -> Tensor:
+    met, wide = _met(x, geometry, size, pieces), (1, *size)[-2:]
+    found = []
+    for seen, (start, stop, places) in zip(met, pieces, strict=True):
+        part = (wide[0], stop - start)
+        found.append(winograd.kernel_gradient(seen, _in_plane(g), places, part))
+    whole = concatenate(found, 1) if len(found) > 1 else found[0]
+    return reshape(whole, (*size, *whole.shape[2:]))
 
 
 def _takes_turns(y: Shape, geometry: Geometry) -> bool:

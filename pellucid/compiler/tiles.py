@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pellucid.core.node import Node
 from pellucid.core.storage import LANES
+from pellucid.core.winograd import sees, size_of
 
 from .views import View
 
@@ -40,10 +41,14 @@ def terms(root: Node) -> int:
     """How many products an element of a contraction adds up, more or less."""
     if root.name in ("matmul", "tensordot"):
         return math.prod(root.inputs[0].shape[-depth_axes(root) :])
-    x = root.inputs[0].shape
+    if root.name == "winograd_kernel":
+        return 2
+    places, size = root.attr("places"), size_of(root)
+    coordinates = math.prod(sees(places, size))
     if root.name == "winograd":
-        return 4 * x[-1]
-    return x[0] // root.shape[0] * x[1] * x[2] // 4 if root.name == "winograd_gradient" else 2
+        return root.inputs[0].shape[-1] * coordinates // math.prod(places)
+    tiles = math.prod(root.inputs[1].shape[:3]) // root.shape[0] // math.prod(places)
+    return tiles * coordinates // math.prod(size)
 
 
 def depth_of(root: Node, left: View, right: View) -> list[Axis]:

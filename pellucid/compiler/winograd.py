@@ -9,12 +9,14 @@ blocks and workers change no bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from pellucid.core.node import Node
 from pellucid.core.storage import LANES
-from pellucid.core.winograd import SEEN, SIZE, TILE
+from pellucid.core.winograd import Pair, change, sees, size_of
 
 from . import memory
 from .body import Body, Position
@@ -24,8 +26,6 @@ from .nest import share
 from .tiles import choose
 from .views import View
 
-COORDINATES = SEEN * SEEN
-
 TILES = {"winograd": 16, "winograd_gradient": 64}
 """Tiles that a block should have: more where each turn reads and writes all sums."""
 
@@ -33,6 +33,11 @@ DESK = 1 << 16
 """Coordinates that a block should have at most."""
 
 Index = str | int
+
+Grid = Sequence[Sequence[str]]
+
+Turned = Callable[[np.ndarray, Sequence[str]], list[str]]
+"""From a matrix and values to their product."""
 
 Turn = Callable[[str, list[str]], tuple[list[str], list[str]]]
 """From where a tile stands, and what the one before it handed on, to its coordinates and what it
@@ -53,8 +58,9 @@ class Block(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A matrix for each coordinate, so many elements apart; where it begins is known later."""
+    """A matrix for each coordinate, so many elements apart; where they begin is known later."""
 
+    coordinates: int
     rows: int
     columns: int
     apart: int
@@ -63,25 +69,38 @@ class Table(NamedTuple):
     @property
     def size(self) -> int:
         """Elements of all of it."""
-        return COORDINATES * self.apart
+        return self.coordinates * self.apart
 
 
-def _on_desk(rows: int, columns: int) -> Table:
-    """Matrices never a multiple of 1 KiB apart, as rows in `core.storage`."""
-    return Table(rows, columns, rows * columns + LANES)
+def coordinates_of(root: Node) -> Pair:
+    """How many coordinates there are along each axis."""
+    return sees(root.attr("places"), size_of(root))
+
+
+def _on_desk(root: Node, rows: int, columns: int) -> Table:
+    """A matrix for each coordinate, never a multiple of 1 KiB apart, as rows in `core.storage`."""
+    return Table(math.prod(coordinates_of(root)), rows, columns, rows * columns + LANES)
 
 
 def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
+def tiles_of(root: Node) -> Pair:
+    """How many tiles lie below each other, and side by side."""
+    y = root.shape if root.name == "winograd" else root.inputs[1].shape
+    places = root.attr("places")
+    return y[1] // places[0], y[2] // places[1]
+
+
 def block_of(root: Node) -> Block:
     """The block whose tiles come closest in number to what is wanted."""
-    batch, height, width, channels = root.inputs[0].shape
-    down, across = (height - 2) // TILE, (width - 2) // TILE
+    batch, channels = root.inputs[0].shape[0], root.inputs[0].shape[-1]
+    down, across = tiles_of(root)
     if root.name == "winograd_gradient":
         batch //= root.shape[0]
-    wanted = min(TILES[root.name], max(DESK // (channels + root.shape[-1]) // COORDINATES, 1))
+    numbers = (channels + root.shape[-1]) * math.prod(coordinates_of(root))  # of each tile
+    wanted = min(TILES[root.name], max(DESK // numbers, 1))
     whole = [Block(images, down, across) for images in _divisors(batch)]
     parts = [Block(1, rows, across) for rows in _divisors(down)]
     return min(parts + whole, key=lambda block: abs(math.log(block.tiles / wanted)))
@@ -92,8 +111,8 @@ def tables_of(root: Node) -> list[Table]:
     if 0 in root.shape or root.name == "winograd_kernel":
         return []
     tiles, channels, features = block_of(root).tiles, root.inputs[0].shape[-1], root.shape[-1]
-    tables = [_on_desk(tiles, channels), _on_desk(tiles, features)]
-    return tables + [_on_desk(channels, features)] * (root.name == "winograd_gradient")
+    tables = [_on_desk(root, tiles, channels), _on_desk(root, tiles, features)]
+    return tables + [_on_desk(root, channels, features)] * (root.name == "winograd_gradient")
 
 
 class _Writing:
@@ -105,6 +124,8 @@ class _Writing:
         self.w, self.plan, self.root, self.dtype = w, plan, root, root.dtype
         self.shared, self.registers = shared, registers
         self.kind = vector(root.dtype)
+        self.places, self.coordinates = root.attr("places"), coordinates_of(root)
+        self.changes = [*map(change, self.places, size_of(root))]
         loops = list(root.shape)
         kept = [a for a, n in enumerate(loops) if n != 1]
         self.body = Body(w, plan, kernel, loops, {"outer": kept})
@@ -148,6 +169,23 @@ class _Writing:
         """a - b."""
         return self.w.op("fsub", self.dtype, a, b)
 
+    def scaled(self, a: str, factor: float) -> str:
+        """factor a."""
+        return self.w.op("fmul", self.dtype, a, splat(self.dtype, factor))
+
+    def dot(self, factors: Iterable[float], values: Sequence[str]) -> str:
+        """The sum of factor times value; what needs no product comes first."""
+        terms = [(f, v) for f, v in zip(factors, values, strict=True) if f]
+        total = ""
+        for factor, value in sorted(terms, key=lambda term: (term[0] != 1, term[0] != -1)):
+            if not total:
+                total = value if factor == 1 else self.scaled(value, factor)
+            elif abs(factor) == 1:
+                total = (self.plus if factor == 1 else self.minus)(total, value)
+            else:
+                total = self.w.fma(self.dtype, splat(self.dtype, factor), value, total)
+        return total
+
     def finish(self, value: str, indices: list[Index]) -> None:
         """What follows the root, at a vector of it."""
         self.body.values[self.root] = value
@@ -181,6 +219,49 @@ class _Writing:
         quotient = self.w.let(f"udiv i64 {number}, {length}")
         return quotient, self.w.let(f"urem i64 {number}, {length}")
 
+    # -- changes of coordinates -------------------------------------------------
+
+    def to_coordinates(self, matrix: np.ndarray, values: Sequence[str]) -> list[str]:
+        """Matrix times values; rows of a and -a share an even and an odd half."""
+        found: list[str] = []
+        for group in _groups(len(matrix)):
+            if len(group) == 1:
+                found.append(self.dot(matrix[group[0]], values))
+                continue
+            first, second = matrix[group]
+            even = self.dot((first + second) / 2, values)
+            if (first == second).all():
+                found += [even, even]
+                continue
+            odd = self.dot((first - second) / 2, values)
+            found += [self.plus(even, odd), self.minus(even, odd)]
+        return found
+
+    def from_coordinates(self, matrix: np.ndarray, values: Sequence[str]) -> list[str]:
+        """Matrix times values; columns of a and -a hold the same numbers up to the sign."""
+        halves: list[tuple[int, str, str]] = []
+        for group in _groups(len(values)):
+            first, last = (values[i] for i in (group[0], group[-1]))
+            both = (
+                (first, "")
+                if len(group) == 1
+                else (self.plus(first, last), self.minus(first, last))
+            )
+            halves.append((group[0], *both))
+        columns = [group[0] for group in _groups(len(values))]
+        return [
+            self.dot(
+                row[columns],
+                [even if row[i] == row[i + 1 if odd else i] else odd for i, even, odd in halves],
+            )
+            for row in matrix
+        ]
+
+    def grid(self, turn: Turned, matrices: list[np.ndarray], rows: Grid) -> Grid:
+        """D V A': a matrix of each axis, applied to a table of values."""
+        columns = [turn(matrices[0], column) for column in zip(*rows, strict=True)]
+        return [turn(matrices[1], row) for row in zip(*columns, strict=True)]
+
     # -- products of matrices ---------------------------------------------------
 
     def multiply(
@@ -197,7 +278,7 @@ class _Writing:
         """
         steps = (1, left.columns) if turned else (left.columns, 1)
         tiling = choose([out.rows], out.columns, right.rows, self.registers)
-        for coordinate in self.along(COORDINATES):
+        for coordinate in self.along(out.coordinates):
             a, b, c = (self.at(t.start, (coordinate, t.apart)) for t in (left, right, out))
             for height, top, downs in _bands(out.rows, tiling.rows):
                 for width, first, acrosses in _bands(out.columns // LANES, tiling.vectors):
@@ -240,6 +321,12 @@ class _Writing:
             self.store(value, out[0], place)
 
 
+def _groups(n: int) -> list[list[int]]:
+    """Coordinates that go together: 0 if it is a point, each a with -a, infinity."""
+    alone = n % 2 == 0
+    return [[0]] * alone + [[i, i + 1] for i in range(alone, n - 1, 2)] + [[n - 1]]
+
+
 def _bands(total: int, size: int) -> list[tuple[int, int, int]]:
     """Length, start and number of the pieces: full ones, and one for the rest."""
     full, rest = divmod(total, size)
@@ -259,9 +346,8 @@ class _Tiled(_Writing):
         for table in tables_of(self.root):
             self.tables.append(table._replace(start=here))
             here = self.at(here, (table.size, 1))
-        batch, height = self.root.inputs[0].shape[:2]
-        self.images = batch // self.block.images
-        self.parts = (height - 2) // TILE // self.block.rows
+        self.images = self.root.inputs[0].shape[0] // self.block.images
+        self.parts = tiles_of(self.root)[0] // self.block.rows
         self._work()
 
     def _work(self) -> None:
@@ -277,7 +363,7 @@ class _Tiled(_Writing):
                 for lane in self.vectors(table.columns):
                     place = [
                         (self.body.plus(image, n), far),
-                        (self.body.plus(top, row), TILE * down),
+                        (self.body.plus(top, row), self.places[0] * down),
                     ]
                     tile = self.body.plus(self.body.times(n, self.block.rows), row)
                     tile = self.body.times(tile, self.block.across)
@@ -286,7 +372,15 @@ class _Tiled(_Writing):
                         self.at(table.start, (tile, table.columns), (lane, 1)),
                     )
 
-    def across(
+    def table_at(self, table: Table, at: str) -> Grid:
+        """A vector of every coordinate."""
+        height, width = self.coordinates
+        return [
+            [self.load(at, (i * width + j) * table.apart) for j in range(width)]
+            for i in range(height)
+        ]
+
+    def along_row(
         self, view: View, source: str, table: Table, into: str, carried: list[str], turn: Turn
     ) -> None:
         """Along a row of tiles; `turn` gives a tile's coordinates and what it hands on."""
@@ -297,30 +391,33 @@ class _Tiled(_Writing):
             found, handed_on = turn(here, before)
             for i, value in enumerate(found):
                 self.store(value, there, i * table.apart)
-            following = [self.at(here, (TILE, view.strides[2])), self.at(there, (1, table.columns))]
+            following = [
+                self.at(here, (self.places[1], view.strides[2])),
+                self.at(there, (1, table.columns)),
+            ]
             loop.following = following + handed_on
 
     def see(self, table: Table, image: Index, top: Index) -> None:
-        """What the tiles see, B' x B; neighbours share two columns."""
-        view = self.plan.operand(self.root, 0)
+        """What the tiles see, B' x B; neighbours share columns."""
+        view, (height, width) = self.plan.operand(self.root, 0), self.coordinates
         down, right = view.strides[1:3]
+        shared = width - self.places[1]
 
-        def column(at: str, number: int) -> list[str]:
-            return self._to_input([self.load(at, i * down + number * right) for i in range(SEEN)])
+        def columns(at: str, first: int, last: int) -> list[str]:
+            found = []
+            for j in range(first, last):
+                seen = [self.load(at, i * down + j * right) for i in range(height)]
+                found += self.to_coordinates(self.changes[0].seen, seen)
+            return found
 
         def turn(at: str, before: list[str]) -> tuple[list[str], list[str]]:
-            more = [*column(at, 2), *column(at, 3)]
-            rows = [(before + more)[i::SEEN] for i in range(SEEN)]
-            return [value for row in rows for value in self._to_input(row)], more
+            known = before + columns(at, shared, width)
+            rows = [known[i::height] for i in range(height)]
+            found = [v for row in rows for v in self.to_coordinates(self.changes[1].seen, row)]
+            return found, known[len(known) - shared * height :]
 
         for source, into in self.lines(view, image, top, table):
-            first = [*column(source, 0), *column(source, 1)]
-            self.across(view, source, table, into, first, turn)
-
-    def _to_input(self, t: list[str]) -> list[str]:
-        """B' t."""
-        sums = self.minus(t[0], t[2]), self.plus(t[1], t[2])
-        return [*sums, self.minus(t[2], t[1]), self.minus(t[3], t[1])]
+            self.along_row(view, source, table, into, columns(source, 0, shared), turn)
 
 
 class Product(_Tiled):
@@ -328,8 +425,10 @@ class Product(_Tiled):
 
     def _work(self) -> None:
         seen, products = self.tables
+        self.back = [change.places for change in self.changes]
         view, (channels, features) = self.plan.operand(self.root, 1), self.root.inputs[1].shape[2:]
-        kernel = Table(channels, features, channels * features, self.start(view))
+        size = channels * features
+        kernel = Table(math.prod(self.coordinates), channels, features, size, self.start(view))
         for task in self.tasks(self.images * self.parts):
             number, part = self.split(task, self.parts)
             image = self.body.times(number, self.block.images)
@@ -348,19 +447,20 @@ class Product(_Tiled):
                         tile = self.body.plus(self.body.times(n, block.rows), row)
                         tile = self.body.plus(self.body.times(tile, block.across), across)
                         at = self.at(products.start, (tile, products.columns), (feature, 1))
-                        m = [self.load(at, i * products.apart) for i in range(COORDINATES)]
-                        columns = [self._to_output(m[j::SEEN]) for j in range(SEEN)]
-                        down = self.body.times(self.body.plus(top, row), TILE)
-                        right = self.body.times(across, TILE)
-                        for p in range(TILE):
-                            for q, y in enumerate(self._to_output([c[p] for c in columns])):
-                                place = [self.body.plus(down, p), self.body.plus(right, q)]
-                                self.finish(y, [self.body.plus(image, n), *place, feature])
+                        place = [
+                            self.body.plus(image, n),
+                            self.body.times(self.body.plus(top, row), self.places[0]),
+                            self.body.times(across, self.places[1]),
+                        ]
+                        self._finish_tile(self.table_at(products, at), place, feature)
 
-    def _to_output(self, m: list[str]) -> list[str]:
-        """A' m."""
-        plus, minus = self.plus(m[1], m[2]), self.minus(m[1], m[2])
-        return [self.plus(m[0], plus), self.plus(minus, m[3])]
+    def _finish_tile(self, m: Grid, start: list[Index], feature: Index) -> None:
+        """A' m A, and what follows at each of its places."""
+        image, down, right = start
+        for p, row in enumerate(self.grid(self.from_coordinates, self.back, m)):
+            for q, y in enumerate(row):
+                place = [self.body.plus(down, p), self.body.plus(right, q)]
+                self.finish(y, [image, *place, feature])
 
 
 class Gradient(_Tiled):
@@ -381,65 +481,48 @@ class Gradient(_Tiled):
                     self.see(seen, image, top)
                     self._spread(spread, image, top)
                     self.multiply(seen, spread, sums, turned=True, more=True)
-            for i in self.along(SEEN):
-                for j in self.along(SEEN):
-                    for channel in self.along(sums.rows):
-                        for feature in self.vectors(sums.columns):
-                            place = [(i, SEEN * sums.apart), (j, sums.apart), (feature, 1)]
-                            at = self.at(sums.start, (channel, sums.columns), *place)
-                            self.finish(self.load(at), [part, i, j, channel, feature])
+            back = [change.kernel.T for change in self.changes]
+            for channel in self.along(sums.rows):
+                for feature in self.vectors(sums.columns):
+                    at = self.at(sums.start, (channel, sums.columns), (feature, 1))
+                    found = self.grid(self.from_coordinates, back, self.table_at(sums, at))
+                    for i, row in enumerate(found):
+                        for j, value in enumerate(row):
+                            self.finish(value, [part, i, j, channel, feature])
 
     def _spread(self, table: Table, image: Index, top: Index) -> None:
         """What came back to a tile, A g A'."""
-        view = self.plan.operand(self.root, 1)
+        view, (height, width) = self.plan.operand(self.root, 1), self.places
         down, right = view.strides[1:3]
+        matrices = [change.places.T for change in self.changes]
 
         def turn(at: str, before: list[str]) -> tuple[list[str], list[str]]:
-            g = [[self.load(at, p * down + q * right) for p in range(TILE)] for q in range(TILE)]
-            columns = [self._to_coordinates(column) for column in g]
-            rows = [[column[i] for column in columns] for i in range(SEEN)]
-            return [value for row in rows for value in self._to_coordinates(row)], []
+            g = [[self.load(at, p * down + q * right) for q in range(width)] for p in range(height)]
+            rows = self.grid(self.to_coordinates, matrices, g)
+            return [value for row in rows for value in row], []
 
         for source, into in self.lines(view, image, top, table):
-            self.across(view, source, table, into, [], turn)
-
-    def _to_coordinates(self, g: list[str]) -> list[str]:
-        """A g."""
-        return [g[0], self.plus(g[0], g[1]), self.minus(g[0], g[1]), g[1]]
+            self.along_row(view, source, table, into, [], turn)
 
 
 class KernelChange(_Writing):
-    """Writes a `winograd_kernel`: a kernel to its coordinates, or back; shared along channels."""
+    """Writes a `winograd_kernel`: a kernel to its coordinates; shared along the channels."""
 
     def _write(self) -> None:
-        view, back = self.plan.operand(self.root, 0), self.root.attr("back")
-        before, after = (SEEN, SIZE) if back else (SIZE, SEEN)
-        change = self._to_kernel if back else self._to_coordinates
+        view, (height, width) = self.plan.operand(self.root, 0), size_of(self.root)
         channels, features = self.root.shape[2:]
+        matrices = [change.kernel for change in self.changes]
         start, (down, right, far, _) = self.start(view), view.strides
         for channel in self.tasks(channels):
             for feature in self.vectors(features):
                 at = self.at(start, (channel, far), (feature, 1))
-                columns = [
-                    change([self.load(at, i * down + j * right) for i in range(before)])
-                    for j in range(before)
+                w = [
+                    [self.load(at, i * down + j * right) for j in range(width)]
+                    for i in range(height)
                 ]
-                for i in range(after):
-                    for j, value in enumerate(change([column[i] for column in columns])):
+                for i, row in enumerate(self.grid(self.to_coordinates, matrices, w)):
+                    for j, value in enumerate(row):
                         self.finish(value, [i, j, channel, feature])
-
-    def _half(self, value: str) -> str:
-        return self.w.op("fmul", self.dtype, value, splat(self.dtype, 0.5))
-
-    def _to_coordinates(self, w: list[str]) -> list[str]:
-        """G w."""
-        ends, middle = self._half(self.plus(w[0], w[2])), self._half(w[1])
-        return [w[0], self.plus(ends, middle), self.minus(ends, middle), w[2]]
-
-    def _to_kernel(self, u: list[str]) -> list[str]:
-        """G' u."""
-        plus, minus = self._half(self.plus(u[1], u[2])), self._half(self.minus(u[1], u[2]))
-        return [self.plus(u[0], plus), minus, self.plus(plus, u[3])]
 
 
 WRITERS: dict[str, type[Product] | type[Gradient] | type[KernelChange]] = {

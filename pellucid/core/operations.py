@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from .node import Node, topological
+from .winograd import sees, size_of
 
 
 def _results(node: Node) -> int:
@@ -37,9 +38,10 @@ def _products(node: Node) -> int:
 
 
 def _coordinates(node: Node) -> int:
-    """What tiles see, at their coordinates: 16 for each channel of each tile."""
-    batch, height, width, channels = node.inputs[0].shape
-    return 4 * batch * (height - 2) * (width - 2) * channels
+    """What tiles see, at their coordinates: so many for each channel of each tile."""
+    places, y = node.attr("places"), node if node.name == "winograd" else node.inputs[1]
+    tiles = math.prod(y.shape[:3]) // math.prod(places)
+    return tiles * math.prod(sees(places, size_of(node))) * node.inputs[0].shape[-1]
 
 
 Count = Callable[[Node], int]

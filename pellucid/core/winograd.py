@@ -1,22 +1,31 @@
-"""Convolution with a 3 x 3 kernel by Winograd's fast algorithm: 16 products where there were 36.
+"""Convolution by Winograd's fast algorithm: 36 products where there were 144.
 
-The places are taken in tiles of 2 x 2. A tile sees 4 x 4 elements; these and the kernel are
-brought to 16 coordinates by a few additions, multiplied coordinate by coordinate, summed over
-the channels, and brought back:
+The places are taken in tiles. A tile of m places along an axis sees n = m + r - 1 elements
+through a kernel of r; these and the kernel are brought to n coordinates by a few additions,
+multiplied coordinate by coordinate, summed over the channels, and brought back:
 
     y = A' [sum over c of (G w[c] G') * (B' x[c] B)] A
 
-Three rows of the table: `winograd_kernel` brings a kernel to its coordinates and back,
-`winograd` and `winograd_gradient` begin and end there. Only the compiler makes them, of
-convolutions that are differentiated already, so these two have no derivatives. The matrices
-hold 0, 1, -1 and 1/2 only, so that little is lost in rounding.
+Along an axis this is a product of two polynomials, known by its values at n points, one of
+them infinity. The points are chosen for little rounding: pairs of a and -a, so that the
+matrices halve, near 1, so that no power is far from it, and sums of few powers of two, so that
+most of the matrices' numbers are exact.
 
-Source: Lavin, Gray: Fast algorithms for convolutional neural networks (2016).
+Three rows of the table: `winograd_kernel` brings a kernel to its coordinates, `winograd` and
+`winograd_gradient` do all the rest. Only the compiler makes them, of convolutions that are
+differentiated already, so they have no derivatives.
+
+Source: Lavin, Gray: Fast algorithms for convolutional neural networks (2016); Barabasz and
+others: Error analysis and improving the accuracy of Winograd convolution (2020).
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -25,19 +34,84 @@ from .node import Node, define
 from .storage import LANES
 from .tensor import Tensor, apply, sum
 
-TILE, SEEN, SIZE = 2, 4, 3
-"""Places along each axis of a tile, elements that it sees, elements of the kernel."""
+Pair = tuple[int, int]
+"""A number for each of the two axes."""
 
-INPUT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]], float)  # B'
-KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])  # G
-OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, 1]], float)  # A'
+POINTS: dict[int, tuple[float, ...]] = {
+    1: (),
+    3: (1,),
+    4: (1,),
+    5: (1 / 2, 5 / 4),
+    6: (5 / 8, 3 / 2),
+    7: (3 / 8, 7 / 8, 7 / 4),
+    8: (1 / 2, 1, 2),
+}
+"""Of each number of coordinates: the points, each with its negative; 0 where it is even and
+infinity come as well."""
 
 
-def _tiles(x: Node, places: tuple[int, ...]) -> None:
-    fits = len(x.shape) == 4 and places == tuple(n - 2 for n in x.shape[1:3])
-    if not fits or any(n % TILE or n < TILE for n in places):
+class Change(NamedTuple):
+    """The matrices along one axis: of a row of coordinates per element, or the other way round.
+
+    Attributes:
+        seen: B', (n, n).
+        kernel: G, (n, r).
+        places: A', (m, n).
+    """
+
+    seen: np.ndarray
+    kernel: np.ndarray
+    places: np.ndarray
+
+
+@functools.cache
+def change(places: int, size: int) -> Change:
+    """The matrices for so many places of a tile and so many elements of the kernel."""
+    n = places + size - 1
+    points = [Fraction(0)] * (n % 2 == 0)
+    points += [Fraction(sign * p) for p in POINTS[n] for sign in (1, -1)]
+    seen: list[list[Fraction]] = []
+    kernel: list[list[Any]] = []
+    for point in points:
+        others = [p for p in points if p != point]
+        seen.append([*_polynomial(others), Fraction(0)])
+        below = math.prod(point - p for p in others)
+        kernel.append([point**k / below for k in range(size)])
+    seen.append(_polynomial(points))
+    kernel.append([0] * (size - 1) + [1])
+    back = [[*(p**k for p in points), k == places - 1] for k in range(places)]
+    return Change(*(np.array(m, float) for m in (seen, kernel, back)))
+
+
+def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
+    """Coefficients of the product of x - root, that of 1 first."""
+    found = [Fraction(1)]
+    for root in roots:
+        moved = [Fraction(0), *found]
+        found = [a - root * b for a, b in zip(moved, [*found, Fraction(0)], strict=True)]
+    return found
+
+
+def sees(places: Pair, size: Pair) -> Pair:
+    """How many elements a tile sees along each axis; as many are its coordinates."""
+    return places[0] + size[0] - 1, places[1] + size[1] - 1
+
+
+def _changes(places: Pair, size: Pair) -> tuple[Change, Change]:
+    return change(places[0], size[0]), change(places[1], size[1])
+
+
+# -- the rows -------------------------------------------------------------------
+
+
+def _fits(x: Node, y: Sequence[int], places: Pair, size: Pair) -> None:
+    """Tiles cover what a kernel of such a size finds in x."""
+    fits = len(x.shape) == 4 and all(n in POINTS for n in sees(places, size))
+    if not fits or tuple(y) != tuple(n - k + 1 for n, k in zip(x.shape[1:3], size, strict=True)):
+        raise ValueError(f"expected the places of a kernel of {size} in {x}, received {y}")
+    if any(n % m or n < m or k == 1 < m for n, m, k in zip(y, places, size, strict=True)):
         raise ValueError(
-            f"tiles of 2 x 2 must cover the places of a 3 x 3 kernel in {x}, received {places}"
+            f"tiles of {places} must cover all places of a kernel of {size}, received {y}"
         )
 
 
@@ -48,97 +122,110 @@ def _vectors(channels: int, features: int) -> None:
         )
 
 
-def _rule(x: Node, u: Node) -> Rule:
-    places = tuple(n - 2 for n in x.shape[1:3])
-    _tiles(x, places)
-    _vectors(x.shape[-1], u.shape[-1])
-    if u.shape[:-1] != (SEEN, SEEN, x.shape[-1]) or u.dtype != x.dtype:
-        raise ValueError(f"expected a kernel's 4 x 4 coordinates for {x}, received {u}")
-    return (x.shape[0], *places, u.shape[-1]), x.dtype
+def size_of(node: Node) -> Pair:
+    """The size of the kernel."""
+    if node.name == "winograd":
+        (n, k), (p, q) = node.inputs[1].shape[:2], node.attr("places")
+        return n - p + 1, k - q + 1
+    size = node.attr("size") if node.name == "winograd_gradient" else node.inputs[0].shape[:2]
+    return cast(Pair, size)
 
 
-def _seen(x: np.ndarray) -> np.ndarray:
-    """Coordinates of what the tiles see: (batch, down, across, 4, 4, channels)."""
-    tiles = np.lib.stride_tricks.sliding_window_view(x, (SEEN, SEEN), (1, 2))[:, ::TILE, ::TILE]
-    return np.einsum("ik,jl,bdackl->bdaijc", INPUT, INPUT, tiles).astype(x.dtype)
+def _rule(x: Node, u: Node, places: Pair) -> Rule:
+    if len(u.shape) != 4 or u.shape[2] != x.shape[-1] or u.dtype != x.dtype:
+        raise ValueError(f"expected a kernel's coordinates for {x}, received {u}")
+    size = u.shape[0] - places[0] + 1, u.shape[1] - places[1] + 1
+    y = tuple(n - k + 1 for n, k in zip(x.shape[1:3], size, strict=True))
+    _fits(x, y, places, size)
+    _vectors(*u.shape[2:])
+    return (x.shape[0], *y, u.shape[-1]), x.dtype
 
 
-def _reference(x: np.ndarray, u: np.ndarray) -> np.ndarray:
-    products = np.einsum("bdaijc,ijcf->bdaijf", _seen(x), u)
-    y = np.einsum("pi,qj,bdaijf->bdpaqf", OUTPUT, OUTPUT, products)
-    return y.reshape(x.shape[0], x.shape[1] - 2, x.shape[2] - 2, u.shape[-1])
+def _seen(x: np.ndarray, places: Pair, size: Pair) -> np.ndarray:
+    """Coordinates of what the tiles see: (batch, down, across, n, n, channels)."""
+    down, across = _changes(places, size)
+    tiles = np.lib.stride_tricks.sliding_window_view(x, sees(places, size), (1, 2))
+    tiles = tiles[:, :: places[0], :: places[1]]
+    return np.einsum("ik,jl,bdackl->bdaijc", down.seen, across.seen, tiles).astype(x.dtype)
 
 
-def _gradient_rule(x: Node, g: Node, parts: int) -> Rule:
-    _tiles(x, g.shape[1:3])
-    _vectors(x.shape[-1], g.shape[-1])
+def _reference(x: np.ndarray, u: np.ndarray, places: Pair) -> np.ndarray:
+    size = u.shape[0] - places[0] + 1, u.shape[1] - places[1] + 1
+    down, across = _changes(places, size)
+    products = np.einsum("bdaijc,ijcf->bdaijf", _seen(x, places, size), u)
+    y = np.einsum("pi,qj,bdaijf->bdpaqf", down.places, across.places, products)
+    shape = (x.shape[0], x.shape[1] - size[0] + 1, x.shape[2] - size[1] + 1, u.shape[-1])
+    return y.reshape(shape)
+
+
+def _gradient_rule(x: Node, g: Node, places: Pair, size: Pair, parts: int) -> Rule:
     if len(g.shape) != 4 or g.shape[0] != x.shape[0] or g.dtype != x.dtype:
-        raise ValueError(f"expected a value for every place of a 3 x 3 kernel in {x}, received {g}")
+        raise ValueError(f"expected a value for every place of a kernel in {x}, received {g}")
+    _fits(x, g.shape[1:3], places, size)
+    _vectors(x.shape[-1], g.shape[-1])
     if parts < 1 or x.shape[0] % parts:
         raise ValueError(f"cannot cut {x.shape[0]} rows into {parts} equal parts")
-    return (parts, SEEN, SEEN, x.shape[-1], g.shape[-1]), x.dtype
+    return (parts, *size, x.shape[-1], g.shape[-1]), x.dtype
 
 
-def _gradient_reference(x: np.ndarray, g: np.ndarray, parts: int) -> np.ndarray:
+def _gradient_reference(
+    x: np.ndarray, g: np.ndarray, places: Pair, size: Pair, parts: int
+) -> np.ndarray:
     batch, height, width, features = g.shape
-    tiles = g.reshape(batch, height // TILE, TILE, width // TILE, TILE, features)
-    spread = np.einsum("pi,qj,bdpaqf->bdaijf", OUTPUT, OUTPUT, tiles)
-    seen, spread = (v.reshape(parts, batch // parts, *v.shape[1:]) for v in (_seen(x), spread))
-    return np.einsum("sbdaijc,sbdaijf->sijcf", seen, spread)
+    down, across = _changes(places, size)
+    shape = (batch, height // places[0], places[0], width // places[1], places[1], features)
+    spread = np.einsum("pi,qj,bdpaqf->bdaijf", down.places, across.places, g.reshape(shape))
+    both = (_seen(x, places, size), spread)
+    seen, spread = (v.reshape(parts, batch // parts, *v.shape[1:]) for v in both)
+    found = np.einsum("sbdaijc,sbdaijf->sijcf", seen, spread)
+    return np.einsum("ik,jl,sijcf->sklcf", down.kernel, across.kernel, found)
+
+
+def _kernel_rule(w: Node, places: Pair) -> Rule:
+    if len(w.shape) != 4:
+        raise ValueError(f"expected shape (height, width, channels, features), received {w}")
+    _vectors(*w.shape[2:])
+    return (*sees(places, w.shape[:2]), *w.shape[2:]), w.dtype
+
+
+def _kernel_reference(w: np.ndarray, places: Pair) -> np.ndarray:
+    down, across = _changes(places, w.shape[:2])
+    return np.einsum("ik,jl,klcf->ijcf", down.kernel, across.kernel, w)
 
 
 define("winograd", "contraction", _rule, _reference, (None, None))
 define("winograd_gradient", "contraction", _gradient_rule, _gradient_reference, (None, None))
+define("winograd_kernel", "contraction", _kernel_rule, _kernel_reference, (None,))
 
 
-# -- the kernel ---------------------------------------------------------------
+# -- their use --------------------------------------------------------------------
 
 
-def _kernel_rule(w: Node, back: bool) -> Rule:
-    before, after = (SEEN, SIZE) if back else (SIZE, SEEN)
-    if len(w.shape) != 4 or w.shape[:2] != (before, before):
-        raise ValueError(f"expected shape ({before}, {before}, channels, features), received {w}")
-    _vectors(*w.shape[2:])
-    return (after, after, *w.shape[2:]), w.dtype
-
-
-def _kernel_reference(w: np.ndarray, back: bool) -> np.ndarray:
-    matrix = KERNEL.T if back else KERNEL
-    return np.einsum("ik,jl,klcf->ijcf", matrix, matrix, w)
-
-
-def _kernel_vjp(g: Tensor, ans: Tensor, w: Tensor, back: bool) -> Tensor:
-    return apply("winograd_kernel", g, back=not back)
-
-
-define("winograd_kernel", "contraction", _kernel_rule, _kernel_reference, (_kernel_vjp,))
-
-
-def convolution(x: Tensor, w: Tensor) -> Tensor:
-    """The convolution of x with a kernel of 3 x 3, one step at a time, nothing padded.
+def convolution(x: Tensor, w: Tensor, places: Pair) -> Tensor:
+    """The convolution of x with a kernel, one step at a time, nothing padded.
 
     Args:
-        x: (batch, height, width, channels), height and width even and at least 4.
-        w: (3, 3, channels, features).
+        x: (batch, height, width, channels).
+        w: (size, size, channels, features).
+        places: of a tile; they divide the places of the result.
 
     Returns:
-        Tensor of shape (batch, height - 2, width - 2, features).
+        Tensor of shape (batch, places down, places across, features).
     """
-    return apply("winograd", x, apply("winograd_kernel", w, back=False))
+    return apply("winograd", x, apply("winograd_kernel", w, places=places), places=places)
 
 
-PARTS, TILES_OF_A_PART = 16, 256
-"""Parts into which the batch is cut for a kernel's gradient, so that workers share it, and tiles
+PARTS, PLACES_OF_A_PART = 16, 1024
+"""Parts into which the batch is cut for a kernel's gradient, so that workers share it, and places
 that each part must have for that to pay."""
 
 
-def kernel_gradient(x: Tensor, g: Tensor) -> Tensor:
+def kernel_gradient(x: Tensor, g: Tensor, places: Pair, size: Pair) -> Tensor:
     """The gradient of the kernel of such a convolution, from that of its result.
 
     A sum over parts of the batch: how many depends on the shapes alone.
     """
-    batch, tiles = x.shape[0], math.prod(g.shape[:-1]) // TILE**2
-    most = max(1, min(PARTS, tiles // TILES_OF_A_PART))
+    batch = x.shape[0]
+    most = max(1, min(PARTS, math.prod(g.shape[:-1]) // PLACES_OF_A_PART))
     parts = next(n for n in range(most, 0, -1) if batch % n == 0)
-    found = sum(apply("winograd_gradient", x, g, parts=parts), 0)
-    return apply("winograd_kernel", found, back=True)
+    return sum(apply("winograd_gradient", x, g, places=places, size=size, parts=parts), 0)

@@ -170,8 +170,12 @@ def terms(node: Node, xs: Sequence[Bounds]) -> tuple[int, np.ndarray]:
         count = int(np.prod([reduced[a] for a in node.attr("axes")], dtype=np.int64))
         return count, reference(xs[0].size, **attrs)
     if node.name in COORDINATES:
-        absolute = {k: np.abs(getattr(winograd, k)) for k in ("INPUT", "KERNEL", "OUTPUT")}
-        with patch.multiple(winograd, **absolute):
+        change = winograd.change
+
+        def absolute(*given: int) -> winograd.Change:
+            return winograd.Change(*map(np.abs, change(*given)))
+
+        with patch.object(winograd, "change", absolute):
             return COORDINATES[node.name](node), reference(*(x.size for x in xs), **attrs)
     if node.name in PRODUCTS:
         return PRODUCTS[node.name](node), reference(xs[0].size, xs[1].size, **attrs)

@@ -170,41 +170,54 @@ STANDARDIZE = Row(
     Case(((64, 9, 9, 33),), {"axes": (0, 1, 2), "eps": 1e-3}),
 )
 
+TILES = [
+    # batch, tiles, places of a tile, size, channels, features
+    (1, (1, 1), (2, 2), (3, 3), 16, 16),
+    (2, (2, 4), (2, 2), (3, 3), 16, 32),
+    (3, (3, 1), (2, 2), (3, 3), 48, 16),
+    (6, (1, 2), (2, 2), (3, 3), 16, 16),
+    (1, (8, 7), (2, 2), (3, 3), 32, 64),
+    (0, (2, 2), (2, 2), (3, 3), 16, 16),
+    (1, (1, 1), (4, 4), (3, 3), 16, 16),
+    (2, (3, 2), (4, 4), (3, 3), 32, 48),
+    (2, (2, 3), (4, 2), (3, 3), 16, 32),
+    (1, (2, 2), (2, 2), (5, 5), 16, 16),
+    (2, (2, 3), (3, 1), (2, 1), 16, 16),
+    (2, (1, 4), (1, 6), (1, 3), 32, 16),
+    (3, (1, 5), (1, 5), (1, 4), 16, 16),
+    (1, (2, 3), (1, 3), (1, 5), 16, 32),
+    (2, (4, 1), (3, 1), (3, 1), 16, 16),
+    (1, (7, 3), (1, 2), (3, 3), 16, 16),
+    (2, (1, 9), (1, 1), (1, 5), 16, 32),
+]
+
+
+def tiled(case: tuple[Any, ...], parts: int = 0) -> Case:
+    batch, tiles, places, size, channels, features = case
+    y = [n * m for n, m in zip(tiles, places, strict=True)]
+    x = (batch, *(n + k - 1 for n, k in zip(y, size, strict=True)), channels)
+    if parts:
+        attrs = {"places": places, "size": size, "parts": parts}
+        return Case((x, (batch, *y, features)), attrs)
+    coordinates = [m + k - 1 for m, k in zip(places, size, strict=True)]
+    return Case((x, (*coordinates, channels, features)), {"places": places})
+
+
 WINOGRAD = Row(
-    [
-        Case((x, (4, 4, x[-1], features)))
-        for x, features in [
-            ((1, 4, 4, 16), 16),
-            ((2, 6, 10, 16), 32),
-            ((3, 8, 4, 48), 16),
-            ((6, 4, 6, 16), 16),
-            ((1, 18, 16, 32), 64),
-            ((0, 6, 6, 16), 16),
-        ]
-    ],
-    Case(((4, 18, 14, 32), (4, 4, 32, 48))),
+    [tiled(case) for case in TILES],
+    tiled((4, (4, 3), (4, 4), (3, 3), 32, 48)),
 )
 WINOGRAD_GRADIENT = Row(
-    [
-        Case((x, (x[0], x[1] - 2, x[2] - 2, features)), {"parts": parts})
-        for x, features, parts in [
-            ((1, 4, 4, 16), 16, 1),
-            ((2, 6, 10, 16), 32, 2),
-            ((3, 8, 4, 48), 16, 1),
-            ((6, 4, 6, 16), 16, 3),
-            ((1, 18, 16, 32), 64, 1),
-            ((0, 6, 6, 16), 16, 1),
-        ]
-    ],
-    Case(((4, 18, 14, 32), (4, 16, 12, 48)), {"parts": 4}),
+    [tiled(case, parts=max(case[0] // 2, 1)) for case in TILES if case[0] != 3]
+    + [tiled(case, parts=3) for case in TILES if case[0] == 3],
+    tiled((4, (4, 3), (4, 4), (3, 3), 32, 48), parts=4),
 )
 WINOGRAD_KERNEL = Row(
     [
-        Case(((n, n, channels, features),), {"back": n == 4})
-        for n in (3, 4)
-        for channels, features in ((16, 16), (48, 32))
+        Case(((*size, channels, features),), {"places": places})
+        for _, _, places, size, channels, features in TILES
     ],
-    Case(((3, 3, 64, 128),), {"back": False}),
+    Case(((3, 3, 64, 128),), {"places": (4, 4)}),
 )
 
 SLIDING = {

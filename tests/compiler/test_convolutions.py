@@ -23,7 +23,7 @@ ARRANGED += ("_beside", "_beside_gradient", "_folded", "_in_tiles", "_in_tiles_g
 # x, w, stride, padding, dilation, and how the convolution and its kernel's gradient are arranged
 SHAPES = {
     "wide": ((2, 9, 10, 5), (3, 3, 5, 40), 1, 1, 1, "lowered", "lowered_gradient"),
-    "one vector": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 1, 1, "_across", "_turned"),
+    "one vector": ((2, 7, 11, 16), (3, 3, 16, 16), 1, 1, 1, "_across", "_turned"),
     "one vector of a signal": ((3, 40, 32), (7, 32, 12), 1, 3, 1, "_across", "_turned"),
     "few from one": ((2, 12, 28, 1), (5, 5, 1, 6), 1, 2, 1, "_beside", "_beside_gradient"),
     "few, strided": ((2, 12, 28, 3), (5, 5, 3, 4), 2, 2, 1, "_beside", "_beside_gradient"),
@@ -33,6 +33,9 @@ SHAPES = {
     "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "lowered_gradient"),
     "tiles": ((3, 12, 8, 32), (3, 3, 32, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
     "tiles, unpadded": ((2, 6, 10, 16), (3, 3, 16, 48), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
+    "tiles, uneven": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
+    "tiles of a signal": ((2, 30, 32), (5, 32, 16), 1, 2, 1, "_in_tiles", "_in_tiles_gradient"),
+    "in pieces": ((2, 37, 16), (8, 16, 32), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
     "volume": ((1, 5, 6, 8, 4), (2, 3, 3, 4, 3), 1, 1, 1, "_beside", "_beside_gradient"),
 }
 
@@ -261,29 +264,59 @@ def test_processors_without_fma_work_too():
     assert found == weights_after("lenet5", 1)
 
 
+def random_tiles(rng):
+    """A convolution that goes in tiles, over an image or a signal."""
+    batch, channels, features = int(rng.integers(1, 5)), *(16 * rng.choice([1, 2, 3, 4, 8], 2))
+    if rng.random() < 0.3:
+        size, places = [int(rng.integers(3, 11))], [5 * int(rng.integers(2, 9))]
+    else:
+        size, places = [3, 3], [2 * int(n) for n in rng.integers(2, 9, 2)]
+    most = (min(size) - 1) // 2 + 1
+    pad = int(rng.integers(0, min(most, 2) + 1))
+    seen = [n + k - 1 - 2 * pad for n, k in zip(places, size, strict=True)]
+    x = rng.standard_normal((batch, *seen, channels))
+    w = rng.standard_normal((*size, channels, features)) / np.sqrt(np.prod(size) * channels)
+    n = len(size)
+    return x, w, Geometry((1,) * n, (pad,) * n, (pad,) * n, (0,) * n, (1,) * n)
+
+
+def pytorchs(torch, x, w, pad, dtype):
+    """Its convolution, and the gradients where that of the result is its sine."""
+    n, last = x.ndim - 2, x.ndim - 1
+    given = [torch.tensor(a.astype(dtype), requires_grad=True) for a in (x, w)]
+    convolve = torch.conv2d if n == 2 else torch.conv1d
+    channels_first = given[0].permute(0, last, *range(1, last))
+    y = convolve(channels_first, given[1].permute(n + 1, n, *range(n)), padding=pad)
+    y.backward(torch.sin(y.detach()))
+    y = y.detach().permute(0, *range(2, n + 2), 1)
+    return [y.numpy(), *(a.grad.numpy() for a in given)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "near"), [("float64", 1e-13), ("float32", 3e-6)])
-def test_tiles_are_as_pytorchs_convolutions(dtype, near):
-    """Forward and both gradients of 60 random convolutions that go in tiles, in its float64."""
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_tiles_are_as_pytorchs_convolutions(dtype):
+    """Forward and both gradients of 100 random convolutions that go in tiles.
+
+    In float32 they err about as much as PyTorch's own: at the median less than twice, at
+    worst less than three times as much.
+    """
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    for _ in range(60):
-        batch, pad = int(rng.integers(1, 5)), int(rng.integers(0, 3))
-        places = [2 * int(n) for n in rng.integers(2, 9, 2)]
-        channels, features = (16 * int(n) for n in rng.choice([1, 2, 3, 4, 8], 2))
-        x = rng.standard_normal((batch, *(n + 2 - 2 * pad for n in places), channels))
-        if 0 in x.shape:
-            continue
-        w = rng.standard_normal((3, 3, channels, features)) / np.sqrt(9 * channels)
-        geometry = Geometry((1, 1), (pad, pad), (pad, pad), (0, 0), (1, 1))
+    ours, theirs = [], []
+    for _ in range(100):
+        x, w, geometry = random_tiles(rng)
         given = [x.astype(dtype), w.astype(dtype)]
         c = trace(partial(with_gradients, geometry), *given)
         names = {n.name for n in topological(simplify(c).outputs)}
         assert {"winograd", "winograd_gradient"} <= names
-        wide, kernel = (torch.tensor(a.astype(np.float64), requires_grad=True) for a in given)
-        y = torch.conv2d(wide.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), padding=pad)
-        y.backward(torch.sin(y.detach()))
-        y = y.detach().permute(0, 2, 3, 1)
-        for found, right in zip(run(c, given), (y, wide.grad, kernel.grad), strict=True):
-            right = right.numpy()
-            assert np.abs(found - right).max() <= near * np.abs(right).max()
+        exact = pytorchs(torch, *given, geometry.before[0], "float64")
+        own = pytorchs(torch, *given, geometry.before[0], dtype)
+        for errors, results in ((ours, run(c, given)), (theirs, own)):
+            pairs = zip(results, exact, strict=True)
+            errors.append([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs])
+    if dtype == "float64":
+        assert np.max(ours) < 1e-13
+    else:
+        assert (np.median(ours, 0) < 2 * np.median(theirs, 0)).all()
+        assert np.max(ours) < 3 * np.max(theirs)
+        assert np.max(ours) < 5e-6
