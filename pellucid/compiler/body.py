@@ -1,4 +1,4 @@
-"""The inside of a kernel: its nodes evaluated on 16 neighbouring positions at once."""
+"""The inside of a kernel: its nodes evaluated on the neighbouring positions of a vector at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pellucid.core.node import Node
 from pellucid.core.storage import LANES
 
 from . import memory
-from .ir import Writer, element, literal, splat, vector
+from .ir import Writer, element, literal, splat
 from .kernels import Kernel, Plan, Store, made_in
 from .vector import EMIT
 from .views import Buffer, View, split
@@ -232,7 +232,7 @@ class Body:
         cursor = self.cursor(store.target, section)
         if not (store.target.buffer.has_slack and store.target.is_whole()) or not cursor.strides:
             return False
-        padded = -(-self.lengths[-1] // LANES) * LANES
+        padded = -(-self.lengths[-1] // self.w.lanes) * self.w.lanes
         return cursor.strides[-1] == 1 and all(s >= padded for s in cursor.strides[:-1] if s)
 
     def _operand(
@@ -269,7 +269,7 @@ class Body:
         w, int32 = self.w, np.dtype(np.int32)
         start = self.offset(cursor, at)
         lanes = ", ".join(
-            f"i32 {i * (cursor.strides[-1] if cursor.strides else 0)}" for i in range(LANES)
+            f"i32 {i * (cursor.strides[-1] if cursor.strides else 0)}" for i in range(w.lanes)
         )
         if isinstance(start, int):
             first = splat(int32, start)
@@ -296,7 +296,7 @@ class Body:
                 w, node.dtype, memory.address(w, node.dtype, row, lane * lane_row)
             )
             value = w.let(
-                f"insertelement {vector(node.dtype)} {value}, "
+                f"insertelement {w.vector(node.dtype)} {value}, "
                 f"{element(node.dtype)} {scalar}, i32 {lane}"
             )
         return value
@@ -365,6 +365,6 @@ def neutral(dtype: np.dtype, combine: str) -> str:
     return splat(dtype, np.iinfo(dtype).min)
 
 
-def lane_mask(valid: int) -> str:
-    """The first lanes on."""
-    return "<" + ", ".join(f"i1 {literal(np.dtype(bool), i < valid)}" for i in range(LANES)) + ">"
+def lane_mask(lanes: int, valid: int) -> str:
+    """The first of so many lanes on."""
+    return "<" + ", ".join(f"i1 {literal(np.dtype(bool), i < valid)}" for i in range(lanes)) + ">"

@@ -22,7 +22,7 @@ from pellucid.core.storage import LANES
 
 from . import memory
 from .body import LINE, Body, Position
-from .ir import Writer, element, vector
+from .ir import Writer, element, fitting
 from .kernels import Kernel, Plan
 from .nest import share
 from .tiles import SHARES, Axis, choose, depth_of, shared_axes
@@ -106,7 +106,8 @@ class Contraction:
         self.tiling = choose(
             lengths, self.columns, total, registers, self.shared_terms, max(shares, 1)
         )
-        self.kind = vector(self.dtype)
+        w.lanes = fitting(self.columns)
+        self.kind = w.vector(self.dtype)
 
     def _merge_rows(self) -> None:
         """Row axes that run on evenly become one, for all buffers at once."""
@@ -134,7 +135,7 @@ class Contraction:
         total *= t.column_tiles
         self.looped = len(self.kernel.nodes) * t.rows * t.vectors > UNROLLED_EPILOGUE
         if self.looped:
-            size = t.rows * t.vectors * LANES
+            size = t.rows * t.vectors * self.w.lanes
             w.line(f"%tile = alloca [{size} x {element(self.dtype)}], align 64")
         if self.kernel.blocks:
             self._in_blocks(total)
@@ -186,7 +187,7 @@ class Contraction:
         for index, length in zip([*outer, top], lengths, strict=False):
             flat = self.body.plus(self.body.times(flat, length), index)
         flat = self.body.times(flat, t.inner)
-        left = self.body.times(column, t.vectors * LANES)
+        left = self.body.times(column, t.vectors * self.w.lanes)
         heights = [(t.rows, t.row_tiles - (t.last_rows > 0)), (t.last_rows, 1)]
         widths = [(t.vectors, t.column_tiles - (t.last_vectors > 0)), (t.last_vectors, 1)]
         cases = [
@@ -235,17 +236,17 @@ class Contraction:
         """The tile; twice where the same one serves full columns and the last, partial ones."""
 
         def tile(tail: int) -> Tile:
-            valid = [LANES] * width
-            valid[-1] = tail or LANES
+            valid = [self.w.lanes] * width
+            valid[-1] = tail or self.w.lanes
             return Tile(batch, rows, flat, left, height, width, valid)
 
-        tail = self.columns % LANES if last_column else 0
+        tail = self.columns % self.w.lanes if last_column else 0
         if not (tail and isinstance(left, str) and self.tiling.column_tiles > 1):
             act(tile(tail))
         elif self._may_run_over():  # only padding is touched
             act(tile(0))
         else:
-            edge = self.columns - width * LANES
+            edge = self.columns - width * self.w.lanes
             for test, count in (("sgt", tail), ("sle", 0)):
                 with self.w.when(self.w.let(f"icmp {test} i64 {left}, {edge}")):
                     act(tile(count))
@@ -269,12 +270,12 @@ class Contraction:
                 self._finish(tile, i // width, i % width, value)
             return
         for i, value in enumerate(sums):
-            at = memory.address(w, self.dtype, "%tile", i * LANES)
+            at = memory.address(w, self.dtype, "%tile", i * self.w.lanes)
             w.line(f"store {self.kind} {value}, ptr {at}, align 64")
         with w.loop("0", str(tile.height)) as loop:
-            first = self.body.times(loop.index, width * LANES)
+            first = self.body.times(loop.index, width * self.w.lanes)
             for v in range(width):
-                at = memory.address(w, self.dtype, "%tile", self.body.plus(first, v * LANES))
+                at = memory.address(w, self.dtype, "%tile", self.body.plus(first, v * self.w.lanes))
                 value = w.let(f"load {self.kind}, ptr {at}, align 64")
                 self._finish(tile, loop.index, v, value)
 
@@ -286,7 +287,7 @@ class Contraction:
             index, m = self._split(m, length)
             within.insert(0, index)
         rows = [*tile.rows[: t.axis], body.plus(tile.rows[t.axis], m), *within]
-        indices = [*tile.batch, *rows, body.plus(tile.left, v * LANES)]
+        indices = [*tile.batch, *rows, body.plus(tile.left, v * self.w.lanes)]
         body.write_section("outer", Position(indices, tile.valid[v]))
 
     def _ask_ahead(self, tile: Tile) -> None:
@@ -312,7 +313,7 @@ class Contraction:
             strides = cursor.strides[first + self.tiling.axis : -1]
             for m in range(tile.height):
                 row = self._displacement(m, strides)
-                for lane in range(0, tile.width * LANES, LINE // size):
+                for lane in range(0, tile.width * self.w.lanes, LINE // size):
                     place = memory.address(w, cursor.buffer.dtype, start, row + lane)
                     write = int(cursor in written)
                     w.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
@@ -396,7 +397,7 @@ class Contraction:
             memory.load(
                 w,
                 self.dtype,
-                memory.address(w, self.dtype, b_here, v * LANES),
+                memory.address(w, self.dtype, b_here, v * self.w.lanes),
                 1,
                 tile.valid[v],
                 roomy,
@@ -492,7 +493,7 @@ class Contraction:
         at = self.body.plus(self.body.times(flat, pitch), tile.left)
         first = memory.address(self.w, self.dtype, base, at)
         return [
-            memory.address(self.w, self.dtype, first, m * pitch + v * LANES)
+            memory.address(self.w, self.dtype, first, m * pitch + v * self.w.lanes)
             for m in range(tile.height)
             for v in range(tile.width)
         ]

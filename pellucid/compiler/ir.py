@@ -1,7 +1,7 @@
 """Writing LLVM IR as text: types, constants, and a writer of straight lines and loops.
 
-Nothing here knows what is computed. Every vector has 16 lanes (`LANES`); LLVM
-splits it for narrower processors.
+Nothing here knows what is computed. A vector has 16 lanes (`LANES`), or fewer where
+no row is longer (`fitting`); LLVM splits it for narrower processors.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ def vector(dtype: np.dtype, lanes: int = LANES) -> str:
     return f"<{lanes} x {element(dtype)}>"
 
 
+def fitting(length: int) -> int:
+    """Lanes of vectors that hold rows of such a length: no more than they need."""
+    return next((n for n in (LANES // 4, LANES // 2) if length <= n), LANES)
+
+
 def literal(dtype: np.dtype, value: object) -> str:
     """A scalar constant, exact to the bit."""
     dtype = np.dtype(dtype)
@@ -60,9 +65,14 @@ def splat(dtype: np.dtype, value: object) -> str:
 
 
 class Writer:
-    """Collects the lines of one function; hands out fresh names."""
+    """Collects the lines of one function; hands out fresh names.
+
+    Attributes:
+        lanes: of the vectors.
+    """
 
     def __init__(self) -> None:
+        self.lanes = LANES
         self.lines: list[str] = []
         self.declarations: set[str] = set()
         self._names = 0
@@ -94,28 +104,32 @@ class Writer:
 
     # -- vectors ------------------------------------------------------------
 
+    def vector(self, dtype: np.dtype) -> str:
+        """LLVM type of a vector of elements."""
+        return vector(dtype, self.lanes)
+
     def op(self, opcode: str, dtype: np.dtype, a: str, b: str) -> str:
         """A binary vector instruction such as fadd, mul, xor."""
-        return self.let(f"{opcode} {vector(dtype)} {a}, {b}")
+        return self.let(f"{opcode} {self.vector(dtype)} {a}, {b}")
 
     def compare(self, opcode: str, dtype: np.dtype, a: str, b: str) -> str:
         """`fcmp olt`, `icmp slt`, ...: a vector of i1."""
-        return self.let(f"{opcode} {vector(dtype)} {a}, {b}")
+        return self.let(f"{opcode} {self.vector(dtype)} {a}, {b}")
 
     def select(self, dtype: np.dtype, condition: str, a: str, b: str) -> str:
         """a where the condition holds, else b."""
-        t = vector(dtype)
-        return self.let(f"select <{LANES} x i1> {condition}, {t} {a}, {t} {b}")
+        t = self.vector(dtype)
+        return self.let(f"select <{self.lanes} x i1> {condition}, {t} {a}, {t} {b}")
 
     def convert(self, opcode: str, source: np.dtype, target: np.dtype, a: str) -> str:
         """`fptosi`, `bitcast`, `zext`, ... from one vector type to another."""
-        return self.let(f"{opcode} {vector(source)} {a} to {vector(target)}")
+        return self.let(f"{opcode} {self.vector(source)} {a} to {self.vector(target)}")
 
     def intrinsic(self, name: str, dtype: np.dtype, *operands: str) -> str:
         """An LLVM intrinsic whose operands and result have one vector type."""
-        t = vector(dtype)
+        t = self.vector(dtype)
         kind = {"float": "f32", "double": "f64"}.get(element(dtype), element(dtype))
-        suffix = f"v{LANES}{kind}"
+        suffix = f"v{self.lanes}{kind}"
         function = f"@llvm.{name}.{suffix}"
         self.declare(f"declare {t} {function}({', '.join([t] * len(operands))})")
         return self.let(f"call {t} {function}({', '.join(f'{t} {o}' for o in operands)})")

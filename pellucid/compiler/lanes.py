@@ -1,6 +1,6 @@
 """Formulas over vectors: what `Writer` emits, written with Python's operators.
 
-`Lanes` is a name of 16 lanes together with its dtype; an operation on it writes
+`Lanes` is a name of a vector together with its dtype; an operation on it writes
 one instruction. Python numbers stand for the same number in every lane. Nothing
 here is fused or reordered: `fma` is the only place where a product and a sum
 are rounded once.
@@ -12,9 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pellucid.core.storage import LANES
-
-from .ir import Writer, element, splat, vector
+from .ir import Writer, element, splat
 
 BOOL = np.dtype(bool)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -29,7 +27,7 @@ _SAME_WIDTH: dict[np.dtype, np.dtype] = {
 
 
 class Lanes:
-    """16 lanes of one dtype, in the function that a writer is at.
+    """The lanes of a vector of one dtype, in the function that a writer is at.
 
     Args:
         w: the writer.
@@ -96,7 +94,9 @@ class Lanes:
     def __neg__(self) -> Lanes:
         if self.dtype.kind != "f":
             return 0 - self
-        return Lanes(self.w, self.dtype, self.w.let(f"fneg {vector(self.dtype)} {self.name}"))
+        return Lanes(
+            self.w, self.dtype, self.w.let(f"fneg {self.w.vector(self.dtype)} {self.name}")
+        )
 
     def _compare(self, floating: str, signed: str, unsigned: str, other: Lanes | float) -> Lanes:
         kind = self.dtype.kind
@@ -143,8 +143,8 @@ class Lanes:
         if opcode.endswith(".sat"):
             kinds = {"float": "f32", "double": "f64"}
             into, of = element(target), kinds[element(self.dtype)]
-            function = f"@llvm.{opcode}.v{LANES}{into}.v{LANES}{of}"
-            signature = f"{vector(target)} {function}({vector(self.dtype)}"
+            function = f"@llvm.{opcode}.v{self.w.lanes}{into}.v{self.w.lanes}{of}"
+            signature = f"{self.w.vector(target)} {function}({self.w.vector(self.dtype)}"
             self.w.declare(f"declare {signature})")
             return Lanes(self.w, target, self.w.let(f"call {signature} {self.name})"))
         return Lanes(self.w, target, self.w.convert(opcode, self.dtype, target, self.name))

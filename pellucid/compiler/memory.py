@@ -44,9 +44,9 @@ def load_scalar(w: Writer, dtype: np.dtype, pointer: str) -> str:
 
 def spread(w: Writer, dtype: np.dtype, scalar: str) -> str:
     """A scalar in every lane."""
-    t = vector(dtype)
+    t = w.vector(dtype)
     one = w.let(f"insertelement {t} poison, {element(dtype)} {scalar}, i32 0")
-    return w.let(f"shufflevector {t} {one}, {t} poison, <{LANES} x i32> zeroinitializer")
+    return w.let(f"shufflevector {t} {one}, {t} poison, <{w.lanes} x i32> zeroinitializer")
 
 
 def load(w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int, roomy: bool) -> str:
@@ -56,36 +56,37 @@ def load(w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int, room
     m = memory_type(dtype)
     if stride != 1:
         return _load_lanes(w, dtype, pointer, stride, valid)
-    if valid == LANES or roomy:
-        value = w.let(f"load <{LANES} x {m}>, ptr {pointer}, align {max(dtype.itemsize, 1)}")
+    if valid == w.lanes or roomy:
+        value = w.let(f"load <{w.lanes} x {m}>, ptr {pointer}, align {max(dtype.itemsize, 1)}")
     else:
         value = _load_pieces(w, dtype, pointer, valid)
     if dtype.kind == "b":
-        return w.let(f"icmp ne <{LANES} x i8> {value}, zeroinitializer")
+        return w.let(f"icmp ne <{w.lanes} x i8> {value}, zeroinitializer")
     return value
 
 
 def _load_pieces(w: Writer, dtype: np.dtype, pointer: str, valid: int) -> str:
     m = memory_type(dtype)
-    t = f"<{LANES} x {m}>"
+    t = f"<{w.lanes} x {m}>"
     value = "zeroinitializer"
     for start, length in pieces(valid):
         at = address(w, dtype, pointer, start)
         part = w.let(f"load <{length} x {m}>, ptr {at}, align {max(dtype.itemsize, 1)}")
-        wide = ", ".join(f"i32 {i if i < length else 'poison'}" for i in range(LANES))
+        wide = ", ".join(f"i32 {i if i < length else 'poison'}" for i in range(w.lanes))
         part = w.let(
             f"shufflevector <{length} x {m}> {part}, <{length} x {m}> poison, "
-            f"<{LANES} x i32> <{wide}>"
+            f"<{w.lanes} x i32> <{wide}>"
         )
         lanes = ", ".join(
-            f"i32 {LANES + i - start if start <= i < start + length else i}" for i in range(LANES)
+            f"i32 {w.lanes + i - start if start <= i < start + length else i}"
+            for i in range(w.lanes)
         )
-        value = w.let(f"shufflevector {t} {value}, {t} {part}, <{LANES} x i32> <{lanes}>")
+        value = w.let(f"shufflevector {t} {value}, {t} {part}, <{w.lanes} x i32> <{lanes}>")
     return value
 
 
 def _load_lanes(w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int) -> str:
-    t = vector(dtype)
+    t = w.vector(dtype)
     value = "zeroinitializer"
     for lane in range(valid):
         scalar = load_scalar(w, dtype, address(w, dtype, pointer, lane * stride))
@@ -99,22 +100,22 @@ def store(
     """Store a vector's valid lanes, `stride` elements apart."""
     m = memory_type(dtype)
     if dtype.kind == "b":
-        value = w.let(f"zext <{LANES} x i1> {value} to <{LANES} x i8>")
+        value = w.let(f"zext <{w.lanes} x i1> {value} to <{w.lanes} x i8>")
     align = max(dtype.itemsize, 1)
-    if stride == 1 and (valid == LANES or roomy):
-        w.line(f"store <{LANES} x {m}> {value}, ptr {pointer}, align {align}")
+    if stride == 1 and (valid == w.lanes or roomy):
+        w.line(f"store <{w.lanes} x {m}> {value}, ptr {pointer}, align {align}")
     elif stride == 1:
         for start, length in pieces(valid):
             lanes = ", ".join(f"i32 {start + i}" for i in range(length))
             part = w.let(
-                f"shufflevector <{LANES} x {m}> {value}, <{LANES} x {m}> poison, "
+                f"shufflevector <{w.lanes} x {m}> {value}, <{w.lanes} x {m}> poison, "
                 f"<{length} x i32> <{lanes}>"
             )
             at = address(w, dtype, pointer, start)
             w.line(f"store <{length} x {m}> {part}, ptr {at}, align {align}")
     else:
         for lane in range(1 if stride == 0 else valid):
-            scalar = w.let(f"extractelement <{LANES} x {m}> {value}, i32 {lane}")
+            scalar = w.let(f"extractelement <{w.lanes} x {m}> {value}, i32 {lane}")
             w.line(f"store {m} {scalar}, ptr {address(w, dtype, pointer, lane * stride)}")
 
 

@@ -2,7 +2,7 @@
 
 The last axis runs along the lanes. A reduction along it keeps 16 running lanes
 and adds them by a fixed tree; a reduction along other axes adds in ascending
-order, 16 neighbours at a time. Neither depends on threads or vector width.
+order, as many neighbours at a time as a vector holds. Neither depends on threads or vector width.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pellucid.core.storage import LANES
 
 from . import memory
 from .body import Body, Position, lane_mask, neutral
-from .ir import Writer, element, vector
+from .ir import Writer, element, fitting, vector
 from .kernels import Kernel, Plan
 from .vector import EMIT
 
@@ -96,8 +96,9 @@ class Nest:
             return
         self._merge_axes()
         lanes = self.lengths[-1]
-        tail = 0 if self._runs_over("body") else lanes % LANES
-        blocks = lanes // LANES if tail else -(-lanes // LANES)
+        self.w.lanes = fitting(lanes)
+        tail = 0 if self._runs_over("body") else lanes % self.w.lanes
+        blocks = lanes // self.w.lanes if tail else -(-lanes // self.w.lanes)
         rows = self.lengths[:-1]
         vectors = math.prod(rows) * (blocks + (tail > 0))
         at = Position([0] * len(self.lengths))
@@ -114,18 +115,18 @@ class Nest:
             self._map_row(at, start, stop, blocks, 0)
             if tail:
                 with self._last_worker():
-                    self._vector(at, blocks * LANES, tail)
+                    self._vector(at, blocks * self.w.lanes, tail)
 
     def _map_row(self, at: Position, start: str, stop: str, blocks: int, tail: int) -> None:
         if blocks == 1 and start == "0" and stop == "1":
-            self._vector(at, 0, LANES)
+            self._vector(at, 0, self.w.lanes)
         elif blocks:
             at = self.body.rows(at)
             with self.w.loop(start, stop) as loop:
-                lane = self.w.let(f"mul i64 {loop.index}, {LANES}")
-                self._vector(at, lane, LANES)
+                lane = self.w.let(f"mul i64 {loop.index}, {self.w.lanes}")
+                self._vector(at, lane, self.w.lanes)
         if tail:
-            self._vector(at, blocks * LANES, tail)
+            self._vector(at, blocks * self.w.lanes, tail)
 
     def _map_unrolled(self, rows: list[int], blocks: int, tail: int, lanes: int) -> None:
         for flat in range(math.prod(rows)):
@@ -136,9 +137,9 @@ class Nest:
                 rest //= length
             at = Position([*indices, 0])
             for block in range(blocks):
-                self._vector(at, block * LANES, LANES)
+                self._vector(at, block * self.w.lanes, self.w.lanes)
             if tail:
-                self._vector(at, blocks * LANES, tail)
+                self._vector(at, blocks * self.w.lanes, tail)
 
     def _transpose(self, across: int) -> None:
         """A copy whose source runs along another axis: squares of 16 x 16 turned in registers."""
@@ -213,11 +214,11 @@ class Nest:
 
     # -- reductions ---------------------------------------------------------
 
-    def _combine(self, root: Node, running: str, value: str, valid: int = LANES) -> str:
+    def _combine(self, root: Node, running: str, value: str, valid: int | None = None) -> str:
         """A running vector with the value to reduce; lanes that do not count stay out."""
-        if valid < LANES:
+        if valid is not None and valid < self.w.lanes:
             value = self.w.select(
-                root.dtype, lane_mask(valid), value, neutral(root.dtype, root.name)
+                root.dtype, lane_mask(self.w.lanes, valid), value, neutral(root.dtype, root.name)
             )
         name = {"sum": "add", "max": "maximum"}[root.name]
         return EMIT[name](self.w, root.dtype, running, value)
@@ -240,7 +241,7 @@ class Nest:
                 running = self._inside_loops(at, axes[1:], running, turn)
             return running
         roots = self.kernel.roots
-        kinds = [vector(r.dtype) for r in roots for _ in range(len(running) // len(roots))]
+        kinds = [self.w.vector(r.dtype) for r in roots for _ in range(len(running) // len(roots))]
         with self.w.loop("0", str(length), carried=list(zip(kinds, running, strict=True))) as loop:
             at.indices[axes[0]] = loop.index
             loop.following = self._inside_loops(at, axes[1:], loop.values, turn)
@@ -283,9 +284,10 @@ class Nest:
     def _reduce_rows(self) -> None:
         kept = [a for a in range(len(self.lengths) - 1) if a not in self.reduced]
         lanes = self.lengths[-1]
+        self.w.lanes = fitting(lanes)
         runs_over = self._runs_over("outer") and self._runs_over("body")
-        tail = 0 if runs_over else lanes % LANES
-        blocks = lanes // LANES if tail else -(-lanes // LANES)
+        tail = 0 if runs_over else lanes % self.w.lanes
+        blocks = lanes // self.w.lanes if tail else -(-lanes // self.w.lanes)
         width = min(COLUMNS, blocks) if len(self.kernel.nodes) < 10 else min(1, blocks)
         groups = blocks // width if width else 0
         at = Position([0] * len(self.lengths))
@@ -294,21 +296,21 @@ class Nest:
             if groups:
                 start, stop = self.bounds(groups) if split_groups else ("0", str(groups))
                 if groups == 1 and not (self.shared and split_groups):
-                    self._columns(at, 0, [LANES] * width)
+                    self._columns(at, 0, [self.w.lanes] * width)
                 else:
                     with self.w.loop(start, stop) as loop:
-                        lane = self.w.let(f"mul i64 {loop.index}, {LANES * width}")
-                        self._columns(at, lane, [LANES] * width)
-            rest = [LANES] * (blocks - groups * width) + ([tail] if tail else [])
+                        lane = self.w.let(f"mul i64 {loop.index}, {self.w.lanes * width}")
+                        self._columns(at, lane, [self.w.lanes] * width)
+            rest = [self.w.lanes] * (blocks - groups * width) + ([tail] if tail else [])
             if rest:
                 guard = self._last_worker() if split_groups else contextlib.nullcontext()
                 with guard:
-                    self._columns(at, groups * width * LANES, rest)
+                    self._columns(at, groups * width * self.w.lanes, rest)
 
     def _columns(self, at: Position, lane: str | int, valid: list[int]) -> None:
         """Reduce along the rows for some neighbouring vectors of columns."""
         roots = self.kernel.roots
-        starts = [self.body.plus(lane, i * LANES) for i in range(len(valid))]
+        starts = [self.body.plus(lane, i * self.w.lanes) for i in range(len(valid))]
 
         def turn(at: Position, running: list[str]) -> list[str]:
             following = list(running)

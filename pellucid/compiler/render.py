@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from . import winograd
 from .contract import Contraction
-from .ir import Writer
+from .ir import Writer, fitting
 from .kernels import Kernel, Plan
 from .memory import memory_type
 from .nest import Nest
@@ -84,7 +84,8 @@ def _kernel(
         pointers = nest.body.pointers
     elif kernel.kind == "contract":
         assert kernel.root is not None
-        registers = target.tile_registers(kernel.root.dtype.itemsize)
+        lanes = fitting(kernel.root.shape[-1] if kernel.root.shape else 1)
+        registers = target.tile_registers(kernel.root.dtype.itemsize, lanes)
         writer = winograd.WRITERS.get(kernel.root.name, Contraction)
         contraction = writer(w, plan, kernel, shared, registers)
         contraction.write()

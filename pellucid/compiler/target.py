@@ -6,6 +6,8 @@ import difflib
 import os
 from dataclasses import dataclass
 
+from pellucid.core.storage import LANES
+
 
 @dataclass(frozen=True)
 class Target:
@@ -30,9 +32,10 @@ class Target:
         """x86_64, aarch64, ..."""
         return self.triple.split("-")[0]
 
-    def tile_registers(self, itemsize: int) -> int:
-        """How many vectors of 16 elements the registers hold."""
-        return self.vector_registers * self.vector_bytes // (16 * itemsize)
+    def tile_registers(self, itemsize: int, lanes: int = LANES) -> int:
+        """How many vectors of so many elements the registers hold."""
+        each = max(1, lanes * itemsize // self.vector_bytes)  # a register holds one or a part
+        return self.vector_registers // each
 
 
 AVX512_CPUS = ("skylake-avx512", "icelake", "sapphirerapids", "znver4", "znver5", "x86-64-v4")

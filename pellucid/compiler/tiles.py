@@ -133,6 +133,8 @@ def choose(
                 if tiling.count < fewest:
                     continue
                 cost = _cost(tiling, lengths[axis] // part, vectors // v, depth, shared)
+                if shares > 1:  # two workers wait for the one with more tiles
+                    cost *= -(-tiling.count // 2) * 2 / tiling.count
                 if best is None or cost < best[0]:
                     best = cost, tiling
     assert best is not None

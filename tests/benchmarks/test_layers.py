@@ -81,3 +81,15 @@ def test_memory_is_asked_of_a_process_of_its_own():
     held = np.ones(100_000_000)  # by the process that asks
     before, after = memory.measured("pellucid", "mlp512", 1)
     assert 20 < before < after < held.nbytes / 1e6
+
+
+def test_pieces_of_a_long_kernel_are_one_convolution():
+    found = layers.traced("series_resnet", 2)
+    rows = layers.timed(found, rounds=1)
+    whole = layers.convolutions(rows)
+    assert len(whole) < len([row for row in rows if row.part])
+    found = {(row.part.layer, row.part.direction): row.part for row in whole}
+    parts = {(p.layer, p.direction): p for p in layers.parts_of(layers.traced("series_resnet", 2))}
+    assert found == {key: parts[key] for key in found}
+    without = {layer for layer, _ in parts.keys() - found.keys()}
+    assert without == {"layers.0.inner.layers.0", "layers.0.shortcut.layers.0"}  # of the input
