@@ -10,10 +10,11 @@ import numpy as np
 from pellucid import nn
 
 from . import checks
+from .blocks import Blocks
 from .feed import Feed, WholeArrays
 from .predict import output_shape
 from .step import learned_dtype
-from .windows import WINDOW_BYTES, Blocks, Form, Windows, row_bytes
+from .windows import WINDOW_BYTES, Form, Windows, row_bytes
 
 Piece = tuple[Any, ...]
 """X and y, or X, y and the weights of some rows."""
@@ -260,6 +261,5 @@ def feed_of(
         window = X.buffer or WINDOW_BYTES // row_bytes(forms, dtype)
         return Windows(Stream(X, model, loss, forms), window, **given)
     if shuffle == "blocks":
-        source = Blocks(data, dtype, seed)
-        return Windows(source, WINDOW_BYTES // row_bytes(source.forms, dtype), **given)
+        return Blocks(data, dtype, **given)
     return WholeArrays(data, **given)

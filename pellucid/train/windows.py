@@ -1,4 +1,4 @@
-"""Rows that pass through memory in windows: from files larger than it, or from a stream.
+"""Rows that pass through memory in windows, from a stream; or numbers of rows, from `blocks`.
 
 A window holds some consecutive rows of an epoch. While its steps are taken, a thread
 reads the next one. Rows are shuffled within their window; which rows share a window
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
@@ -19,15 +19,11 @@ import numpy as np
 
 from pellucid.core.random import seed_words
 
-from .mapped import ask_for, let_go_of
 from .programs import fill_orders
-from .shuffle import BLOCKS, WINDOWS
+from .shuffle import WINDOWS
 
 WINDOW_BYTES = 1 << 25
 """About how much a window takes, counted in the model's dtype; two are held."""
-
-SMALL_BLOCK = 1 << 20
-"""Bytes of neighbouring rows that are read from a file at once, counted likewise."""
 
 _PATIENCE = 5.0
 """Seconds for which the end of a run waits for a source to close."""
@@ -199,70 +195,3 @@ def _serve(inbox: queue.SimpleQueue[Any]) -> None:
             done.set_result(work())
         except BaseException as error:
             done.set_exception(error)
-
-
-class Blocks:
-    """Windows made of blocks of neighbouring rows, drawn from all over the arrays.
-
-    Each epoch visits the blocks in an order of its own; so many as fill a window are in
-    memory together. A block is short enough for blocks of many places to meet, and long
-    enough to be read at the speed of the disk.
-
-    Args:
-        data: X, y, and weights if there are any; in memory, in a file, or `Selected` rows.
-        dtype: the model's.
-        seed: of the orders.
-    """
-
-    def __init__(self, data: Sequence[Any], dtype: np.dtype, seed: int) -> None:
-        self.rows = len(data[0])
-        self.forms = [Form(array.shape[1:], array.dtype) for array in data]
-        self.block = max(1, SMALL_BLOCK // row_bytes(self.forms, dtype))
-        self._data = data
-        self._seed = seed_words(seed)
-        self._epoch = -1
-
-    def load(self, epoch: int, first: int, out: Sequence[np.ndarray]) -> None:
-        """Copy the parts of blocks that make up these rows."""
-        if epoch != self._epoch:
-            self._find_blocks(epoch)
-        rows = len(out[0])
-        self._ask_for(first, rows)
-        done = 0
-        for start, stop in self._parts(first, rows):
-            for array, target in zip(self._data, out, strict=True):
-                target[done : done + stop - start] = array[start:stop]
-                let_go_of(array, start, stop)
-            done += stop - start
-
-        self._ask_for(first + rows, rows)  # the next ones: nobody shall have to wait for them
-
-    def _ask_for(self, first: int, rows: int) -> None:
-        """Have the system read so many rows, or as many as the epoch still has."""
-        for start, stop in self._parts(first, min(rows, self.rows - first)):
-            for array in self._data:
-                ask_for(array, start, stop)
-
-    def _parts(self, first: int, rows: int) -> Iterator[tuple[int, int]]:
-        """Where the parts of blocks lie that make up so many rows of the epoch."""
-        number, end = int(np.searchsorted(self._ends, first, "right")), first + rows
-        while first < end:
-            start = int(self._order[number]) * self.block
-            length = min(self.block, self.rows - start)
-            start += first - (int(self._ends[number]) - length)
-            count = min(int(self._ends[number]), end) - first
-            yield start, start + count
-            first += count
-            number += 1
-
-    def _find_blocks(self, epoch: int) -> None:
-        """The order of the epoch's blocks, and where in the epoch each of them ends."""
-        order = np.empty((1, -(-self.rows // self.block)), np.int32)
-        fill_orders(order, self._seed, epoch, BLOCKS)
-        self._order = order[0]
-        starts = self._order.astype(np.int64) * self.block
-        self._ends = np.cumsum(np.minimum(self.block, self.rows - starts))
-        self._epoch = epoch
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -97,7 +97,7 @@ def test_the_bits_are_those_of_arrays_in_memory(tmp_path, monkeypatch, dtype, mo
 
 
 def test_each_way_to_shuffle_has_an_order_of_its_own(monkeypatch):
-    monkeypatch.setattr("pellucid.train.windows.SMALL_BLOCK", 200)
+    monkeypatch.setattr("pellucid.train.blocks.SMALL_BLOCK", 200)
     found = {fitted(*numbers(), shuffle=shuffle) for shuffle in (True, False, "blocks")}
     assert len(found) == 3
 
@@ -105,7 +105,7 @@ def test_each_way_to_shuffle_has_an_order_of_its_own(monkeypatch):
 @pytest.mark.parametrize("shuffle", [True, "blocks"])
 def test_a_search_must_see_all_rows_of_a_file(tmp_path, monkeypatch, shuffle):
     """Not only those of a window, and no more than those that are not held out."""
-    monkeypatch.setattr("pellucid.train.batches.WINDOW_BYTES", 1600)
+    monkeypatch.setattr("pellucid.train.blocks.WINDOW_BYTES", 1600)
     X, y = numbers()
     with pytest.raises(ValueError, match="a batch_size of at least 211, received 100"):
         fitted(

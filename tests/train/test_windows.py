@@ -7,11 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from pellucid import compiler
 from pellucid.core.random import seed_words
 from pellucid.train import windows
-from pellucid.train.shuffle import BLOCKS, WINDOWS, shuffle_reference
-from pellucid.train.windows import Blocks, Form, Windows
+from pellucid.train.shuffle import WINDOWS, shuffle_reference
+from pellucid.train.windows import Form, Windows
 
 
 def numbered(rows):
@@ -137,51 +136,3 @@ def test_the_end_does_not_wait_for_ever(monkeypatch):
     assert reached.wait(20)
     feed.close()
     hold.set()
-
-
-@pytest.mark.parametrize(("rows", "block"), [(100, 7), (100, 10), (5, 10), (64, 1)])
-def test_blocks_come_from_all_over_and_each_row_once(monkeypatch, rows, block):
-    data = numbered(rows)
-    monkeypatch.setattr(windows, "SMALL_BLOCK", block * 8)  # X and y, 4 bytes each
-    source = Blocks(data, np.dtype(np.float32), 5)
-    assert source.block == block
-    order = np.empty((1, -(-rows // block)), np.int32)
-    shuffle_reference(order, seed_words(5), 2, BLOCKS)
-    expected = np.concatenate(
-        [np.arange(b * block, min((b + 1) * block, rows)) for b in order[0].tolist()]
-    )
-    for size in (1, 3, 16, rows):
-        found = []
-        for first in range(0, rows, size):
-            out = [np.zeros((min(size, rows - first), *a.shape[1:]), a.dtype) for a in data]
-            source.load(2, first, out)
-            np.testing.assert_array_equal(out[0][:, 0], out[1])
-            found.append(out[1])
-        np.testing.assert_array_equal(np.concatenate(found), expected)
-
-
-def test_blocks_have_other_neighbours_in_each_epoch(monkeypatch):
-    monkeypatch.setattr(windows, "SMALL_BLOCK", 1 << 13)  # 1,024 rows, of which 16 fill a window
-    data = numbered(1 << 17)
-    feed = Windows(Blocks(data, np.dtype(np.float32), 0), 1 << 14, 64, 2, True, 0)
-    met = []
-    for step in (0, (1 << 17) // 64):
-        order = feed.batches(step, 256).reshape(-1)  # it brings the window here: before it is read
-        met.append(set(feed.arrays[0][order, 0].astype(int) // 1024))
-    feed.close()
-    assert len(met[0]) == len(met[1]) == 16
-    assert met[0] != met[1]
-
-
-@pytest.mark.skipif(not compiler.can_compile(), reason="it is the reference that is compared")
-def test_orders_are_the_references(monkeypatch):
-    def order():
-        feed = Windows(Blocks(numbered(500), np.dtype(np.float32), 9), 128, 4, 1, True, 9)
-        found, _ = seen(feed, 125)
-        feed.close()
-        return found
-
-    monkeypatch.setattr(windows, "SMALL_BLOCK", 80)
-    fast = order()
-    monkeypatch.setenv("PELLUCID_REFERENCE", "1")
-    np.testing.assert_array_equal(order(), fast)
