@@ -129,17 +129,22 @@ def part_of(kernel: Kernel, left: list[Part]) -> Part | None:
 
     Of a part that is done in pieces, along a long kernel, what the others do is left.
     """
-    if kernel.kind != "contract" or kernel.root is None:
+    root = kernel.root
+    if kernel.kind != "contract" or root is None:
         return None
-    elements, depth = size_of(kernel.root)
+    elements, depth = size_of(root)
     for i, part in enumerate(left):
-        rest = part.elements - elements, part.depth - depth
-        if rest == (0, 0):
+        if (part.elements, part.depth) == (elements, depth):
             return left.pop(i)
-        piece = rest[0] == 0 or (rest[1] == 0 and part.direction == "kernel gradient")
-        if kernel.root.name.startswith("winograd") and min(rest) >= 0 and piece and elements:
-            whole = {"elements": rest[0] or elements, "depth": rest[1] or depth}
-            left[i] = part._replace(**whole)
+    if not root.name.startswith("winograd") or not elements:
+        return None
+    channels = root.inputs[0].shape[-1], root.shape[-1]
+    for i, part in enumerate(left):
+        own = part.channels[::-1] if part.direction == "input gradient" else part.channels
+        along = (part.elements == elements) != (part.depth == depth)
+        if own == channels and along and part.elements >= elements and part.depth >= depth:
+            rest = {"elements": part.elements - elements} if part.depth == depth else {}
+            left[i] = part._replace(**(rest or {"depth": part.depth - depth}))
             return part
     return None
 

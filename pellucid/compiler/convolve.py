@@ -50,8 +50,12 @@ coordinates of a kernel stay in the cache."""
 MOST_COORDINATES = {1: 8, 2: 6}
 """Along each of so many axes: more would save more products and lose more digits."""
 
-LONGEST = 5
-"""Elements of a kernel that go in tiles as a whole."""
+SHORTEST, LONGEST = 3, 5
+"""Elements of a kernel along an axis that goes in tiles, and that do so as a whole."""
+
+CHANGE = 0.6
+"""Multiply-adds that bringing a number to its coordinates, or back, takes for each of those along
+each axis."""
 
 DEEP = 32
 """Terms per element from which the folded product is worth storing."""
@@ -118,20 +122,23 @@ def _pieces(y: Shape, channels: int, size: Shape, geometry: Geometry) -> list[Pi
         return []
     count = -(-size[-1] // LONGEST)
     bounds = [size[-1] * i // count for i in range(count + 1)]
-    pieces, products = [], 0.0
+    pieces, cost = [], 0.0
     for start, stop in pairwise(bounds):
         part = (*size[:-1], stop - start)
         most = MOST_COORDINATES[max(1, len([n for n in part if n > 1]))]
         axes = [_tile(n, k, most) for n, k in zip(y[1:-1], part, strict=True)]
         pieces.append(Piece(start, stop, (axes[0] if len(axes) == 2 else 1, axes[-1])))
-        products += math.prod((m + k - 1) / m for m, k in zip(axes, part, strict=True))
-    return pieces if GAIN * products <= math.prod(size) else []
+        coordinates = [m + k - 1 for m, k in zip(axes, part, strict=True)]
+        turned = [n for n in coordinates if n > 1]
+        each = channels * y[-1] + CHANGE * math.fsum(turned) * (channels + y[-1])
+        cost += each * math.prod(coordinates) / math.prod(axes)
+    return pieces if GAIN * cost <= math.prod(size) * channels * y[-1] else []
 
 
 def _tile(places: int, size: int, most: int) -> int:
     """Places of a tile along one axis: as many as leave the fewest products for each."""
     fits = [m for m in range(2, most + 1) if places % m == 0 and m + size - 1 <= most]
-    return max(fits, default=1) if size > 1 and places >= FEW_PLACES else 1
+    return max(fits, default=1) if size >= SHORTEST and places >= FEW_PLACES else 1
 
 
 def _in_plane(x: Tensor) -> Tensor:

@@ -33,8 +33,8 @@ SHAPES = {
     "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "lowered_gradient"),
     "tiles": ((3, 12, 8, 32), (3, 3, 32, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
     "tiles, unpadded": ((2, 6, 10, 16), (3, 3, 16, 48), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
-    "tiles, uneven": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
-    "tiles of a signal": ((2, 30, 32), (5, 32, 16), 1, 2, 1, "_in_tiles", "_in_tiles_gradient"),
+    "tiles, uneven": ((2, 9, 10, 32), (3, 3, 32, 32), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
+    "tiles of a signal": ((2, 30, 32), (5, 32, 32), 1, 2, 1, "_in_tiles", "_in_tiles_gradient"),
     "in pieces": ((2, 37, 16), (8, 16, 32), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
     "volume": ((1, 5, 6, 8, 4), (2, 3, 3, 4, 3), 1, 1, 1, "_beside", "_beside_gradient"),
 }
@@ -265,7 +265,7 @@ def test_processors_without_fma_work_too():
 
 
 def random_tiles(rng):
-    """A convolution that goes in tiles, over an image or a signal."""
+    """A convolution that goes in tiles where that pays, over an image or a signal."""
     batch, channels, features = int(rng.integers(1, 5)), *(16 * rng.choice([1, 2, 3, 4, 8], 2))
     if rng.random() < 0.3:
         size, places = [int(rng.integers(3, 11))], [5 * int(rng.integers(2, 9))]
@@ -295,7 +295,7 @@ def pytorchs(torch, x, w, pad, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_tiles_are_as_pytorchs_convolutions(dtype):
-    """Forward and both gradients of 100 random convolutions that go in tiles.
+    """Forward and both gradients of 100 random convolutions, most of which go in tiles.
 
     In float32 they err about as much as PyTorch's own: at the median less than twice, at
     worst less than three times as much.
@@ -308,12 +308,14 @@ def test_tiles_are_as_pytorchs_convolutions(dtype):
         given = [x.astype(dtype), w.astype(dtype)]
         c = trace(partial(with_gradients, geometry), *given)
         names = {n.name for n in topological(simplify(c).outputs)}
-        assert {"winograd", "winograd_gradient"} <= names
+        if not {"winograd", "winograd_gradient"} <= names:
+            continue
         exact = pytorchs(torch, *given, geometry.before[0], "float64")
         own = pytorchs(torch, *given, geometry.before[0], dtype)
         for errors, results in ((ours, run(c, given)), (theirs, own)):
             pairs = zip(results, exact, strict=True)
             errors.append([np.abs(a - b).max() / np.abs(b).max() for a, b in pairs])
+    assert len(ours) >= 60
     if dtype == "float64":
         assert np.max(ours) < 1e-13
     else:
