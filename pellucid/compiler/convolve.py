@@ -149,14 +149,12 @@ def _in_plane(x: Tensor) -> Tensor:
 def _met(x: Tensor, geometry: Geometry, size: Shape, pieces: list[Piece]) -> list[Tensor]:
     """What each piece of the kernel meets, padding included."""
     x = _in_plane(padded(x, geometry.before, geometry.after, geometry.between))
-    found = []
-    for start, stop, _ in pieces:
-        across = (start, x.shape[2] - size[-1] + stop)
-        found.append(_part(x, 2, *across))
-    return found
+    rest = x.shape[2] - size[-1]
+    return [_part(x, 2, start, rest + stop) for start, stop, _ in pieces]
 
 
 def _part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+    """A stretch of it along one axis."""
     if (start, stop) == (0, x.shape[axis]):
         return x
     first, last = [0] * x.ndim, list(x.shape)

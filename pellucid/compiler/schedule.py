@@ -13,6 +13,7 @@ import math
 from pellucid.core.storage import ALIGNMENT, storage_size
 
 from . import winograd
+from .desk import tables_of
 from .kernels import Kernel, Plan
 from .tiles import depth_of, terms
 from .views import Buffer, temporary
@@ -77,7 +78,7 @@ def _cut_depth(plan: Plan, kernel: Kernel) -> None:
 def _give_desk(plan: Plan, kernel: Kernel) -> None:
     """Each worker's own memory is as large as the largest that a kernel asks for."""
     assert kernel.root is not None
-    size = sum(table.size for table in winograd.tables_of(kernel.root))
+    size = sum(table.size for table in tables_of(kernel.root))
     size *= kernel.root.dtype.itemsize
     if size:
         plan.desk = max(plan.desk, -(-size // ALIGNMENT) * ALIGNMENT)
