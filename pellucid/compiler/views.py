@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +44,6 @@ class Buffer:
     stepped: bool = False
     literal: object = None
     frame: tuple[int, tuple[int, ...]] | None = None
-    slot: int = field(default=-1, init=False)
 
     @property
     def has_slack(self) -> bool:
