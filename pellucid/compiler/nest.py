@@ -28,8 +28,9 @@ Turn = Callable[[Position, list[str]], list[str]]
 COLUMNS = 4
 """Vectors of neighbouring columns that a reduction along the rows keeps running at once."""
 
-WRITTEN_OUT = 9
-"""Turns up to which a reduction is written without loops, such as the windows of a pooling."""
+WRITTEN_OUT, LONG = 9, 112
+"""Turns up to which a reduction is written without loops, such as the windows of a pooling, and
+loads and operations in them from which it is not: what is long takes long to compile."""
 
 UNROLLED = 8
 """Vectors up to which a map is written without loops."""
@@ -101,7 +102,8 @@ class Nest:
         rows = self.lengths[:-1]
         vectors = math.prod(rows) * (blocks + (tail > 0))
         at = Position([0] * len(self.lengths))
-        if not self.shared and vectors <= UNROLLED:
+        gathers = any(node.name == "gather" for node in self.kernel.nodes)  # lane by lane: long
+        if not self.shared and vectors <= UNROLLED and not gathers:
             self._map_unrolled(rows, blocks, tail, lanes)
             return
         if rows:
@@ -234,7 +236,9 @@ class Nest:
         if not axes:
             return turn(at, running)
         length = self.lengths[axes[0]]
-        if math.prod(self.lengths[axis] for axis in axes) <= WRITTEN_OUT:
+        turns = math.prod(self.lengths[axis] for axis in axes)
+        vectors = len(running) // len(self.kernel.roots)
+        if turns <= WRITTEN_OUT and turns * vectors * (1 + len(self.kernel.nodes)) < LONG:
             for index in range(length):
                 at.indices[axes[0]] = index
                 running = self._inside_loops(at, axes[1:], running, turn)
