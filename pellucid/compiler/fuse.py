@@ -223,7 +223,7 @@ def _is_reached_otherwise(plan: Plan, start: Kernel, goal: Kernel) -> bool:
 
 
 def _walk(near: dict[Kernel, set[Kernel]], start: Kernel, goal: Kernel) -> Iterator[bool]:
-    """All steps that lead on from the start, but the one from there to the goal: is that reached?"""
+    """Each step on the way from the start, but for the direct one: does it reach the goal?"""
     stack = [k for k in near[start] if k is not goal]
     seen = set(stack)
     while stack:

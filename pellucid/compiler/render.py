@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from . import winograd
 from .contract import Contraction
+from .forms import Form, form_of
 from .ir import Writer
 from .kernels import Kernel, Plan
 from .memory import memory_type
@@ -56,13 +57,18 @@ def _functions(plan: Plan, target: Target) -> tuple[list[str], dict[Kernel, Call
     """
     declarations: set[str] = set()
     functions: dict[str, str] = {}
+    known: dict[Form, tuple[str, list[int]]] = {}  # name, and which of the form's buffers it takes
     calls: dict[Kernel, Call] = {}
     plan.table = []
     for kernel in (k for phase in plan.phases for k in phase):
-        text, buffers = _kernel(plan, kernel, target, declarations)
-        name = functions.setdefault(text, f"k{len(functions)}")
+        form, buffers = form_of(plan, kernel)
+        if form not in known:
+            text, taken = _kernel(plan, kernel, target, declarations)
+            name = functions.setdefault(text, f"k{len(functions)}")
+            known[form] = name, [buffers.index(b) for b in taken]
+        name, numbers = known[form]
         calls[kernel] = Call(name, len(plan.table))
-        plan.table += buffers
+        plan.table += [buffers[n] for n in numbers]
     parts = [f"define internal void @{name}{text}" for text, name in functions.items()]
     return [*sorted(declarations), *parts], calls
 
