@@ -145,62 +145,40 @@ def turn(
     dtype: np.dtype,
     target: tuple[str, int],
     source: tuple[str, int],
-    height: int,
-    width: int,
+    size: tuple[int, int],
+    roomy: tuple[bool, bool],
 ) -> None:
-    """Copy a block turned about its diagonal, by a function that all kernels share.
+    """Copy a block turned about its diagonal, by a function that kernels share.
 
     Args:
         w, dtype: where to write, and of what.
         target: pointer to its first element, and elements from one row to the next.
         source: likewise; its rows are the target's columns.
-        height, width: rows and columns of the target, at most 16 each.
+        size: rows and columns of the target, at most 16 each.
+        roomy: whether a row of the source may be read, and one of the target written, to the
+            end of a vector.
     """
-    whole = height == width == LANES
-    function, text = (_square if whole else _part)(dtype)
+    name, text = _turning(dtype, size, roomy)
     w.declare(text)
-    sizes = "" if whole else f", i64 {height}, i64 {width}"
-    w.line(
-        f"call void {function}(ptr {target[0]}, i64 {target[1]}, "
-        f"ptr {source[0]}, i64 {source[1]}{sizes})"
-    )
+    w.line(f"call void {name}(ptr {target[0]}, i64 {target[1]}, ptr {source[0]}, i64 {source[1]})")
 
 
 @functools.cache
-def _square(dtype: np.dtype) -> tuple[str, str]:
-    """Name and text of the function that turns 16 x 16 elements, in registers."""
-    w = Writer()
+def _turning(dtype: np.dtype, size: tuple[int, int], roomy: tuple[bool, bool]) -> tuple[str, str]:
+    """Name and text of the function behind `turn`."""
+    w, (height, width) = Writer(), size
 
     def row(pointer: str, pitch: str, number: int) -> str:
         return address(w, dtype, pointer, w.let(f"mul i64 {pitch}, {number}"))
 
-    rows = [load(w, dtype, row("%source", "%columns", j), 1, LANES, True) for j in range(LANES)]
-    for i, value in enumerate(turned(w, dtype, rows)):
-        store(w, dtype, value, row("%target", "%rows", i), 1, LANES, True)
-    return _shared(w, f"@turn.square.{element(dtype)}", "")
-
-
-@functools.cache
-def _part(dtype: np.dtype) -> tuple[str, str]:
-    """Name and text of the function that turns fewer elements, one by one."""
-    w = Writer()
-    with w.loop("0", "%height") as i, w.loop("0", "%width") as j:
-        places = (
-            ("%source", i, w.let(f"mul i64 {j.index}, %columns")),
-            ("%target", j, w.let(f"mul i64 {i.index}, %rows")),
-        )
-        here, there = (
-            address(w, dtype, base, w.let(f"add i64 {near.index}, {far}"))
-            for base, near, far in places
-        )
-        value = w.let(f"load {memory_type(dtype)}, ptr {here}")
-        w.line(f"store {memory_type(dtype)} {value}, ptr {there}")
-    return _shared(w, f"@turn.part.{element(dtype)}", ", i64 %height, i64 %width")
-
-
-def _shared(w: Writer, name: str, sizes: str) -> tuple[str, str]:
-    given = f"ptr %target, i64 %rows, ptr %source, i64 %columns{sizes}"
-    head = f"define internal void {name}({given}) {{"
+    rows = [
+        load(w, dtype, row("%source", "%columns", j), 1, height, roomy[0]) for j in range(width)
+    ]
+    rows += ["poison"] * (LANES - width)
+    for i, value in enumerate(turned(w, dtype, rows)[:height]):
+        store(w, dtype, value, row("%target", "%rows", i), 1, width, roomy[1])
+    name = f"@turn.{height}.{width}.{element(dtype)}.{roomy[0]:d}{roomy[1]:d}"
+    head = f"define internal void {name}(ptr %target, i64 %rows, ptr %source, i64 %columns) {{"
     return name, "\n".join([head, "entry:", *w.lines, "  ret void", "}"])
 
 

@@ -176,13 +176,19 @@ class Nest:
             for v, cursor in ((store.target, target), (store.source, source))
         )
         last = len(self.lengths) - 1
+        height, width = (min(self.lengths[axis], LANES) for axis in (across, last))
+        roomy = (
+            height == LANES or store.source.buffer.has_slack,
+            width == LANES or self.body.is_roomy(store, "body"),
+        )
+        pitches = target.strides[across], source.strides[last]
         memory.turn(
             self.w,
             store.target.dtype,
-            (there, target.strides[across]),
-            (here, source.strides[last]),
-            min(self.lengths[across], LANES),
-            min(self.lengths[last], LANES),
+            (there, pitches[0]),
+            (here, pitches[1]),
+            (height, width),
+            roomy,
         )
 
     @contextlib.contextmanager
