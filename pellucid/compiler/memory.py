@@ -168,15 +168,18 @@ def _turning(dtype: np.dtype, size: tuple[int, int], roomy: tuple[bool, bool]) -
     """Name and text of the function behind `turn`."""
     w, (height, width) = Writer(), size
 
-    def row(pointer: str, pitch: str, number: int) -> str:
-        return address(w, dtype, pointer, w.let(f"mul i64 {pitch}, {number}"))
+    def rows(pointer: str, pitch: str, count: int) -> Iterator[str]:
+        """Where the rows begin; three multiples of the pitch are all that registers must hold."""
+        ahead = [w.let(f"mul i64 {pitch}, {k}") for k in range(1, 5)]
+        for row in range(count):
+            if row and row % 4 == 0:
+                pointer = address(w, dtype, pointer, ahead[3])
+            yield address(w, dtype, pointer, ahead[row % 4 - 1]) if row % 4 else pointer
 
-    rows = [
-        load(w, dtype, row("%source", "%columns", j), 1, height, roomy[0]) for j in range(width)
-    ]
-    rows += ["poison"] * (LANES - width)
-    for i, value in enumerate(turned(w, dtype, rows)[:height]):
-        store(w, dtype, value, row("%target", "%rows", i), 1, width, roomy[1])
+    vectors = [load(w, dtype, at, 1, height, roomy[0]) for at in rows("%source", "%columns", width)]
+    vectors += ["poison"] * (LANES - width)
+    for at, value in zip(rows("%target", "%rows", height), turned(w, dtype, vectors), strict=False):
+        store(w, dtype, value, at, 1, width, roomy[1])
     name = f"@turn.{height}.{width}.{element(dtype)}.{roomy[0]:d}{roomy[1]:d}"
     head = f"define internal void {name}(ptr %target, i64 %rows, ptr %source, i64 %columns) {{"
     return name, "\n".join([head, "entry:", *w.lines, "  ret void", "}"])
