@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from pellucid.core.node import Node
@@ -50,13 +51,14 @@ def join_siblings(plan: Plan) -> None:
         if kernel.kind != "reduce" or kernel.reduces_lanes:
             continue
         others, joined = alike[kernel.domain, kernel.reduced_axes], kernel
+        walked = _walked(plan, joined)
         for other, seen in list(others.items()):
-            if seen & _walked(plan, joined):
+            if seen & walked:
                 found = merge(plan, other, joined, siblings=True)
                 if found is not None:
                     del others[other]
-                    joined = found
-        others[joined] = _walked(plan, joined)
+                    joined, walked = found, _walked(plan, found)
+        others[joined] = walked
 
 
 def _walked(plan: Plan, kernel: Kernel) -> set[Buffer]:
@@ -212,17 +214,24 @@ def is_legal(plan: Plan, kernel: Kernel) -> bool:
 
 
 def _is_reached_otherwise(plan: Plan, start: Kernel, goal: Kernel) -> bool:
-    """Whether a path through a third kernel leads from start to goal."""
-    stack = [k for k in plan.after[start] if k is not goal]
+    """Whether a path through a third kernel leads from start to goal.
+
+    It is looked for from both ends in turn: the shorter search decides.
+    """
+    forward, backward = _walk(plan.after, start, goal), _walk(plan.before, goal, start)
+    return any(a or b for a, b in zip(forward, backward, strict=False))
+
+
+def _walk(near: dict[Kernel, set[Kernel]], start: Kernel, goal: Kernel) -> Iterator[bool]:
+    """Each step on the way from the start, but for the direct one: does it reach the goal?"""
+    stack = [k for k in near[start] if k is not goal]
     seen = set(stack)
     while stack:
-        for following in plan.after[stack.pop()]:
-            if following is goal:
-                return True
+        for following in near[stack.pop()]:
+            yield following is goal
             if following not in seen:
                 seen.add(following)
                 stack.append(following)
-    return False
 
 
 def settle(plan: Plan) -> None:

@@ -99,7 +99,7 @@ class Writer:
         self.block = name
 
     def declare(self, text: str) -> None:
-        """State an external function once."""
+        """State once, outside all kernels, a function from elsewhere or one that they share."""
         self.declarations.add(text)
 
     # -- vectors ------------------------------------------------------------

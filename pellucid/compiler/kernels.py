@@ -131,6 +131,7 @@ class Plan:
         offsets, memory: temporaries' places in the program's memory, in bytes.
         desk: bytes that each worker needs for itself while a kernel runs.
         desks: where all of them are: a place that holds their address.
+        table: buffers whose addresses the program is given, kernel after kernel (`render`).
     """
 
     computation: Computation
@@ -148,6 +149,7 @@ class Plan:
     memory: int = 0
     desk: int = 0
     desks: Buffer = field(default_factory=lambda: Buffer("desks", (1,), np.dtype(np.int64), (1,)))
+    table: list[Buffer] = field(default_factory=list)
 
     def operand(self, node: Node, position: int) -> View:
         """Where a node reads an input."""

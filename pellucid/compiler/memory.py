@@ -6,6 +6,7 @@ unless the buffer has room for a whole vector.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -138,6 +139,51 @@ def turned(w: Writer, dtype: np.dtype, vectors: list[str]) -> list[str]:
                 )
         vectors = following
     return vectors
+
+
+def turn(
+    w: Writer,
+    dtype: np.dtype,
+    target: tuple[str, int],
+    source: tuple[str, int],
+    size: tuple[int, int],
+    roomy: tuple[bool, bool],
+) -> None:
+    """Copy a block turned about its diagonal, by a function that kernels share.
+
+    Args:
+        w, dtype: where to write, and of what.
+        target: pointer to its first element, and elements from one row to the next.
+        source: likewise; its rows are the target's columns.
+        size: rows and columns of the target, at most 16 each.
+        roomy: whether a row of the source may be read, and one of the target written, to the
+            end of a vector.
+    """
+    name, text = _turning(dtype, size, roomy)
+    w.declare(text)
+    w.line(f"call void {name}(ptr {target[0]}, i64 {target[1]}, ptr {source[0]}, i64 {source[1]})")
+
+
+@functools.cache
+def _turning(dtype: np.dtype, size: tuple[int, int], roomy: tuple[bool, bool]) -> tuple[str, str]:
+    """Name and text of the function behind `turn`."""
+    w, (height, width) = Writer(), size
+
+    def rows(pointer: str, pitch: str, count: int) -> Iterator[str]:
+        """Where the rows begin; three multiples of the pitch are all that registers must hold."""
+        ahead = [w.let(f"mul i64 {pitch}, {k}") for k in range(1, 5)]
+        for row in range(count):
+            if row and row % 4 == 0:
+                pointer = address(w, dtype, pointer, ahead[3])
+            yield address(w, dtype, pointer, ahead[row % 4 - 1]) if row % 4 else pointer
+
+    vectors = [load(w, dtype, at, 1, height, roomy[0]) for at in rows("%source", "%columns", width)]
+    vectors += ["poison"] * (LANES - width)
+    for at, value in zip(rows("%target", "%rows", height), turned(w, dtype, vectors), strict=False):
+        store(w, dtype, value, at, 1, width, roomy[1])
+    name = f"@turn.{height}.{width}.{element(dtype)}.{roomy[0]:d}{roomy[1]:d}"
+    head = f"define internal void {name}(ptr %target, i64 %rows, ptr %source, i64 %columns) {{"
+    return name, "\n".join([head, "entry:", *w.lines, "  ret void", "}"])
 
 
 def tree(w: Writer, dtype: np.dtype, value: str, combine: str) -> str:

@@ -28,8 +28,9 @@ Turn = Callable[[Position, list[str]], list[str]]
 COLUMNS = 4
 """Vectors of neighbouring columns that a reduction along the rows keeps running at once."""
 
-WRITTEN_OUT = 9
-"""Turns up to which a reduction is written without loops, such as the windows of a pooling."""
+WRITTEN_OUT, LONG = 9, 112
+"""Turns up to which a reduction is written without loops, such as the windows of a pooling, and
+loads and operations in them from which it is not: what is long takes long to compile."""
 
 UNROLLED = 8
 """Vectors up to which a map is written without loops."""
@@ -102,7 +103,8 @@ class Nest:
         rows = self.lengths[:-1]
         vectors = math.prod(rows) * (blocks + (tail > 0))
         at = Position([0] * len(self.lengths))
-        if not self.shared and vectors <= UNROLLED:
+        gathers = any(node.name == "gather" for node in self.kernel.nodes)  # lane by lane: long
+        if not self.shared and vectors <= UNROLLED and not gathers:
             self._map_unrolled(rows, blocks, tail, lanes)
             return
         if rows:
@@ -142,47 +144,53 @@ class Nest:
                 self._vector(at, blocks * self.w.lanes, tail)
 
     def _transpose(self, across: int) -> None:
-        """A copy whose source runs along another axis: squares of 16 x 16 turned in registers."""
-        w, (store,) = self.w, self.kernel.stores
-        assert store.source is not None
-        source = self.body.cursor(store.source, "body")
-        dtype, last = store.target.dtype, len(self.lengths) - 1
-        rows, columns = self.lengths[across], self.lengths[last]
-        others = [a for a in range(last) if a != across]
+        """A copy whose source runs along another axis: squares of 16 x 16, each turned.
+
+        The last square along an axis ends where the axis does; what it shares with the one
+        before is stored twice.
+        """
+        last = len(self.lengths) - 1
         at = Position([0] * len(self.lengths))
+        others = [a for a in range(last) if a != across]
+        with self.outer_loops(others, at, split=bool(others)), contextlib.ExitStack() as stack:
+            looped = [a for a in (across, last) if self.lengths[a] > LANES]
+            for axis in looped:
+                length = self.lengths[axis]
+                squares = -(-length // LANES)
+                split = axis == looped[0] and not others
+                start, stop = self.bounds(squares) if split else ("0", str(squares))
+                loop = stack.enter_context(self.w.loop(start, stop))
+                first = self.w.let(f"mul i64 {loop.index}, {LANES}")
+                if length % LANES:
+                    before = self.w.let(f"icmp slt i64 {first}, {length - LANES}")
+                    first = self.w.let(f"select i1 {before}, i64 {first}, i64 {length - LANES}")
+                at.indices[axis] = first
+            self._square(across, at)
 
-        def square(top: Index, left: Index, height: int, width: int) -> None:
-            at.indices[across] = top
-            vectors = []
-            for j in range(width):
-                here = Position([*at.indices[:-1], self.body.plus(left, j)])
-                start = self.body.offset(source, here)
-                assert source.buffer is not None
-                place = memory.address(w, dtype, self.body.base(source.buffer), start)
-                vectors.append(memory.load(w, dtype, place, 1, height, source.buffer.has_slack))
-            vectors += ["poison"] * (LANES - width)
-            for i, value in enumerate(memory.turned(w, dtype, vectors)[:height]):
-                indices = [*at.indices[:-1], left]
-                indices[across] = self.body.plus(top, i)
-                self.body.write_store(store, "body", value, Position(indices, width))
-
-        def along(top: Index, height: int) -> None:
-            blocks, rest = divmod(columns, LANES)
-            if blocks:
-                with w.loop("0", str(blocks)) as loop:
-                    square(top, self.body.times(loop.index, LANES), height, LANES)
-            if rest:
-                square(top, blocks * LANES, height, rest)
-
-        blocks, rest = divmod(rows, LANES)
-        with self.outer_loops(others, at, split=bool(others)):
-            if blocks:
-                start, stop = ("0", str(blocks)) if others else self.bounds(blocks)
-                with w.loop(start, stop) as loop:
-                    along(self.body.times(loop.index, LANES), LANES)
-            if rest:
-                with contextlib.nullcontext() if others else self._last_worker():
-                    along(blocks * LANES, rest)
+    def _square(self, across: int, at: Position) -> None:
+        """One square of a transposed copy, or less where an axis is shorter."""
+        (store,) = self.kernel.stores
+        assert store.source is not None
+        source, target = (self.body.cursor(v, "body") for v in (store.source, store.target))
+        there, here = (
+            memory.address(self.w, v.dtype, self.body.base(v.buffer), self.body.offset(cursor, at))
+            for v, cursor in ((store.target, target), (store.source, source))
+        )
+        last = len(self.lengths) - 1
+        height, width = (min(self.lengths[axis], LANES) for axis in (across, last))
+        roomy = (
+            height == LANES or store.source.buffer.has_slack,
+            width == LANES or self.body.is_roomy(store, "body"),
+        )
+        pitches = target.strides[across], source.strides[last]
+        memory.turn(
+            self.w,
+            store.target.dtype,
+            (there, pitches[0]),
+            (here, pitches[1]),
+            (height, width),
+            roomy,
+        )
 
     @contextlib.contextmanager
     def _last_worker(self) -> Iterator[None]:
@@ -235,7 +243,9 @@ class Nest:
         if not axes:
             return turn(at, running)
         length = self.lengths[axes[0]]
-        if math.prod(self.lengths[axis] for axis in axes) <= WRITTEN_OUT:
+        turns = math.prod(self.lengths[axis] for axis in axes)
+        vectors = len(running) // len(self.kernel.roots)
+        if turns <= WRITTEN_OUT and turns * vectors * (1 + len(self.kernel.nodes)) < LONG:
             for index in range(length):
                 at.indices[axes[0]] = index
                 running = self._inside_loops(at, axes[1:], running, turn)

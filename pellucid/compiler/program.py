@@ -63,12 +63,12 @@ def _compile(computation: Computation) -> tuple[Any, str]:
 
 
 def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], bytes]:
-    from . import machine, pipeline, render
+    from . import machine, pipeline
 
     plan, text = pipeline.to_text(computation, processor)
     places = {id(s): i for i, s in enumerate(cache.sources(computation))}
     slots = []
-    for buffer in render.number_buffers(plan):
+    for buffer in plan.table:
         number = buffer.number
         if buffer.role == "cell":
             number = places[id(plan.sources[number])]

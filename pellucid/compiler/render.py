@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from . import winograd
 from .contract import Contraction
+from .forms import Form, form_of
 from .ir import Writer, fitting
 from .kernels import Kernel, Plan
 from .memory import memory_type
@@ -16,25 +17,15 @@ from .views import Buffer
 
 
 class Call(NamedTuple):
-    """A kernel's function, and the buffers whose addresses it is given.
+    """A kernel's function, and where in the table of addresses those of its buffers begin.
 
     Attributes:
         name: of the function; kernels that differ in nothing but their buffers share it.
-        buffers: in the order of its arguments.
+        first: place of the first address.
     """
 
     name: str
-    buffers: tuple[Buffer, ...]
-
-
-def number_buffers(plan: Plan) -> list[Buffer]:
-    """Give each buffer its slot in the table of addresses."""
-    used = {b: None for phase in plan.phases for k in phase for b in (*k.reads, *k.writes)}
-    order = sorted(used, key=lambda b: (b.role, b.number, plan.offsets.get(b, 0)))
-    # one address may serve several temporaries in turn, but each keeps its own slot
-    for slot, buffer in enumerate(order):
-        buffer.slot = slot
-    return order
+    first: int
 
 
 def render(plan: Plan, target: Target) -> str:
@@ -60,14 +51,24 @@ def render_apart(plan: Plan, target: Target) -> str:
 
 
 def _functions(plan: Plan, target: Target) -> tuple[list[str], dict[Kernel, Call]]:
-    """Declarations and functions of the kernels, and how each kernel is called."""
-    number_buffers(plan)
+    """Declarations and functions of the kernels, and how each kernel is called.
+
+    Settles the program's table of addresses: those of each kernel's buffers, in turn.
+    """
     declarations: set[str] = set()
     functions: dict[str, str] = {}
+    known: dict[Form, tuple[str, list[int]]] = {}  # name, and which of the form's buffers it takes
     calls: dict[Kernel, Call] = {}
+    plan.table = []
     for kernel in (k for phase in plan.phases for k in phase):
-        text, buffers = _kernel(plan, kernel, target, declarations)
-        calls[kernel] = Call(functions.setdefault(text, f"k{len(functions)}"), buffers)
+        form, buffers = form_of(plan, kernel)
+        if form not in known:
+            text, taken = _kernel(plan, kernel, target, declarations)
+            name = functions.setdefault(text, f"k{len(functions)}")
+            known[form] = name, [buffers.index(b) for b in taken]
+        name, numbers = known[form]
+        calls[kernel] = Call(name, len(plan.table))
+        plan.table += [buffers[n] for n in numbers]
     parts = [f"define internal void @{name}{text}" for text, name in functions.items()]
     return [*sorted(declarations), *parts], calls
 
@@ -75,7 +76,7 @@ def _functions(plan: Plan, target: Target) -> tuple[list[str], dict[Kernel, Call
 def _kernel(
     plan: Plan, kernel: Kernel, target: Target, declarations: set[str]
 ) -> tuple[str, tuple[Buffer, ...]]:
-    """A kernel's function without its name, and the buffers that it is given."""
+    """A kernel's function without its name, and the buffers whose addresses it is given."""
     w = Writer()
     shared = kernel not in plan.serial
     if kernel.kind in ("map", "reduce"):
@@ -95,23 +96,29 @@ def _kernel(
     else:
         pointers = write_scatter(w, plan, kernel)
     declarations |= w.declarations
-    arguments = [f"ptr {name}" for name in pointers.values()]
-    head = f"({', '.join([*arguments, 'i64 %worker', 'i64 %workers'])}) {{"
-    return "\n".join([head, "entry:", *w.lines, "  ret void", "}"]), tuple(pointers)
+    head = "(ptr %addresses, i64 %step, i64 %worker, i64 %workers) {"
+    lines = [head, "entry:", *_addresses(pointers), *w.lines, "  ret void", "}"]
+    return "\n".join(lines), tuple(pointers)
+
+
+def _addresses(pointers: dict[Buffer, str]) -> list[str]:
+    """Load the addresses of a kernel's buffers, moved on to this step's entry."""
+    lines = []
+    for number, (buffer, name) in enumerate(pointers.items()):
+        base = f"{name}.first" if buffer.stepped else name
+        lines.append(f"  {name}.at = getelementptr ptr, ptr %addresses, i64 {number}")
+        lines.append(f"  {base} = load ptr, ptr {name}.at")
+        if buffer.stepped:
+            kind = memory_type(buffer.dtype)
+            lines.append(f"  {name}.moved = mul i64 %step, {buffer.step_size}")
+            lines.append(f"  {name} = getelementptr {kind}, ptr {base}, i64 {name}.moved")
+    return lines
 
 
 def _call(w: Writer, call: Call, step: str) -> None:
-    """Load the addresses, moved on to this step's entry, and call."""
-    arguments = []
-    for buffer in call.buffers:
-        slot = w.let(f"getelementptr ptr, ptr %table, i64 {buffer.slot}")
-        pointer = w.let(f"load ptr, ptr {slot}")
-        if buffer.stepped:
-            offset, kind = w.let(f"mul i64 {step}, {buffer.step_size}"), memory_type(buffer.dtype)
-            pointer = w.let(f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
-        arguments.append(f"ptr {pointer}")
-    inside = ", ".join([*arguments, "i64 %worker", "i64 %workers"])
-    w.line(f"call void @{call.name}({inside})")
+    """Say where the addresses of its buffers are, and call."""
+    at = w.let(f"getelementptr ptr, ptr %table, i64 {call.first}")
+    w.line(f"call void @{call.name}(ptr {at}, i64 {step}, i64 %worker, i64 %workers)")
 
 
 def _run(plan: Plan, calls: dict[Kernel, Call]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +44,6 @@ class Buffer:
     stepped: bool = False
     literal: object = None
     frame: tuple[int, tuple[int, ...]] | None = None
-    slot: int = field(default=-1, init=False)
 
     @property
     def has_slack(self) -> bool:
@@ -117,11 +116,19 @@ class View:
 
     def is_home(self) -> bool:
         """It covers the owner's value likewise."""
+        return self._is_home
+
+    @functools.cached_property
+    def _is_home(self) -> bool:
         return self._is(self.buffer.home())
 
     def _is(self, other: View) -> bool:
+        if self.offset != other.offset:
+            return False
+        if (self.shape, self.strides) == (other.shape, other.strides):
+            return True
         a, b = self.squeezed(), other.squeezed()
-        if a.offset != b.offset or math.prod(a.shape) != math.prod(b.shape):
+        if math.prod(a.shape) != math.prod(b.shape):
             return False
         if len(a.shape) < len(b.shape):
             a, b = b, a

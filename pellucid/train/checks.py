@@ -6,6 +6,7 @@ Each check says what was expected, what was received, where, and what to do.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -64,9 +65,10 @@ def numeric(values: Any, name: str) -> np.ndarray:
         TypeError: it holds texts, objects, dates or complex numbers.
         ValueError: its rows have different lengths.
     """
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+    masked = sys.modules.get("numpy.ma")  # slow to import, and only who has it can mask
+    if masked and isinstance(values, masked.MaskedArray) and masked.is_masked(values):
         raise ValueError(
-            f"{name} has {np.ma.count_masked(values)} masked values, which would be used as if "
+            f"{name} has {masked.count_masked(values)} masked values, which would be used as if "
             f"they were not; fill them in with {name}.filled(...), or leave their rows out"
         )
     if values is None:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,7 +211,7 @@ def _search(
         if not kept.trials:
             raise
         return INTERRUPTED
-    except BrokenProcessPool:
+    except BrokenExecutor:
         raise ChildProcessError(
             "a worker of the search ended unexpectedly; it may have run out of memory, or the "
             'script lacks `if __name__ == "__main__":` around the search'

@@ -7,13 +7,11 @@ out, and when, changes no bit.
 from __future__ import annotations
 
 import math
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +144,9 @@ def workers(task: Task, count: int) -> Executor:
     """What carries out trials: this process, or so many others with their share of the threads."""
     if count == 1:
         return _Here(task)
+    import multiprocessing  # slow to import, and needed here alone
+    from concurrent.futures import ProcessPoolExecutor
+
     threads = max(1, compiler.get_threads() // count)
     return ProcessPoolExecutor(
         count,
@@ -172,6 +173,8 @@ def _begin(task: Task, threads: int) -> None:
 
 def _end_with_parent() -> None:
     """End this worker when the process that leads is gone, even if it was killed."""
+    import multiprocessing.connection
+
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])

@@ -243,11 +243,15 @@ def test_long_walks_go_in_blocks():
         ((3, 3, 20, 33), (0, 1, 3, 2)),
         ((31, 64, 17), (0, 2, 1)),
         ((300, 128), (1, 0)),
+        ((9, 3000), (1, 0)),
+        ((3000, 10), (1, 0)),
+        ((17, 15), (1, 0)),
+        ((700, 2, 20), (2, 1, 0)),
     ],
 )
 def test_copies_that_turn(shape, axes, dtype):
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
-    for count in (1, 2):
+    for count in (1, 2, 3):
         with threads(count):
             (found,) = run(trace(lambda x: pe.transpose(x, axes), x), [x])
             np.testing.assert_array_equal(found, x.transpose(axes))
