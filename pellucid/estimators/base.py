@@ -30,6 +30,7 @@ from .network import draw_initial, mixes_rows
 from .options import check_options
 from .orders import Orders
 from .parameters import Training
+from .precision import check_range, dtype_to_learn
 from .quasi_newton import Slopes, minimize
 from .rows import Rows, SparseRows, room_of_batch
 from .rules import Rates, adam_moments, velocity
@@ -150,7 +151,12 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             weights = weights * by_class
         random = check_random_state(self.random_state)
         self.n_outputs_ = problem.outputs
-        with threads_for(self.threads), self._engine(X, random if first else None) as engine:
+        present = None if first else self._dtype_learned()
+        dtype = dtype_to_learn(self.dtype, self._learns_by_steps(), X.shape[0], X.dtype, present)
+        check_range("X", X, dtype)
+        check_range("y", problem.target, dtype)
+        new = random if first else None
+        with threads_for(self.threads), self._engine(X, dtype, new) as engine:
             if first:
                 self._begin(engine, X, random)
             told = SklearnCallbacks(
@@ -415,13 +421,18 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
     def _has_learned(self) -> bool:
         raise NotImplementedError
 
+    def _dtype_learned(self) -> np.dtype:
+        """The type of what was learned."""
+        raise NotImplementedError
+
     def _engine(
-        self, X: Any, new: np.random.RandomState | None = None
+        self, X: Any, dtype: np.dtype, new: np.random.RandomState | None = None
     ) -> AbstractContextManager[Engine]:
         """A network for a block, with the values that were learned so far.
 
         Args:
             X: rows that it is for.
+            dtype: in which it computes.
             new: draws the initial values of a network that shall learn anew; else None.
         """
         raise NotImplementedError
@@ -447,7 +458,9 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
                 reset=False,
             )
         )
-        with threads_for(self.threads), self._engine(X) as engine:
+        dtype = self._dtype_learned()
+        check_range("X", X, dtype)
+        with threads_for(self.threads), self._engine(X, dtype) as engine:
             return dense_output(engine, X, None if layer is None else engine.end_of(layer))
 
     def __sklearn_tags__(self) -> Any:

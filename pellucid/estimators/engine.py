@@ -201,7 +201,7 @@ class Trainer:
         return records
 
     def _program(self, data: Sequence[np.ndarray], batch: int) -> tuple[Program, bool]:
-        key = (batch, *(a.shape for a in data))
+        key = (batch, *((a.shape, a.dtype) for a in data))
         if key not in self._programs:
             step = trace_step(self.state, self._objective, {"penalty": self._penalty}, data, batch)
             self._programs[key] = self._with_options(step)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from .base import Learner
+from .precision import preserved
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -32,5 +33,5 @@ class HiddenFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else []
+        tags.transformer_tags.preserves_dtype = preserved(self.dtype, self._learns_by_steps())
         return tags

@@ -14,6 +14,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.core.random import random_scope, scope_of
 from pellucid.train.predict import output_shape
+from pellucid.train.step import learned_dtype
 
 from .base import Learner, Problem
 from .classifying import Classifier
@@ -54,12 +55,18 @@ class OwnNetwork(Learner):
     def _has_learned(self) -> bool:
         return hasattr(self, "model_")
 
+    def _dtype_learned(self) -> np.dtype:
+        return learned_dtype(self.model_)
+
     @contextmanager
-    def _engine(self, X: Any, new: np.random.RandomState | None = None) -> Iterator[Engine]:
+    def _engine(
+        self, X: Any, dtype: np.dtype, new: np.random.RandomState | None = None
+    ) -> Iterator[Engine]:
         if new is not None:
             with random_scope(scope_of(int(new.randint(1 << 31)))):
                 self.model_, self._ends = self._made(X.shape[1:])
-            self.model_.astype(X.dtype if self.dtype is None else self.dtype)
+        if new is not None or self._dtype_learned() != dtype:
+            self.model_.astype(dtype)
             self._own: Engine | None = None
         if self._own is None:  # new, or of a copy
             self._own = Engine(Network(self.model_, self._ends, ()))
