@@ -445,7 +445,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         """Rows in the shape that the network takes."""
         return X
 
-    def _outputs(self, X: Any, layer: int | None = None) -> np.ndarray:
+    def _outputs(self, X: Any, layer: int | str | None = None) -> np.ndarray:
         """What the network gives for rows, or one of its hidden layers does."""
         check_is_fitted(self)
         X = self._shaped(
@@ -469,7 +469,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-def dense_output(engine: Engine, X: Any, end: int | None = None) -> np.ndarray:
+def dense_output(engine: Engine, X: Any, end: int | str | None = None) -> np.ndarray:
     """The outputs of a network; a sparse X is converted a block of rows at a time."""
     if not scipy.sparse.issparse(X):
         return engine.output(X, end)

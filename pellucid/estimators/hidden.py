@@ -16,12 +16,13 @@ from .precision import preserved
 class HiddenFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Learner):
     """A network with hidden layers that can be asked what they give."""
 
-    def transform(self, X: Any, layer: int = -1) -> np.ndarray:
+    def transform(self, X: Any, layer: int | str = -1) -> np.ndarray:
         """The outputs of a hidden layer.
 
         Args:
             X: rows, as `predict` takes them.
-            layer: which one, counted from 0; -1 is the last.
+            layer: which one, counted from 0; -1 is the last. Or the name of a part of `model_`,
+                as its `named_modules` has it.
 
         Returns:
             (rows, units of that layer); of a convolution (rows, *space, filters).
