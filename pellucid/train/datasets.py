@@ -161,7 +161,7 @@ def has_test_rows(path: str | os.PathLike[str]) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *_OF_A_DAMAGED_ARCHIVE):
         return False
     return any(x in names and y in names for x, y in TEST_NAMES_IN_ARCHIVES)
 
