@@ -245,4 +245,8 @@ def _parse_idx(read: Callable[[int], bytes], path: Any) -> np.ndarray:
             f"{'only ' if received < expected else 'more than '}"
             f"{min(received, expected)} follow"
         )
-    return np.frombuffer(b"".join(parts), dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    try:
+        found = np.frombuffer(b"".join(parts), dtype).reshape(shape)
+    except ValueError:  # nothing, of lengths that are too large for NumPy
+        raise DataError(f"{path} is damaged: no array can have shape {shape}") from None
+    return found.astype(dtype.newbyteorder("="))

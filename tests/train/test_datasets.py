@@ -69,11 +69,12 @@ def test_idx_files_are_read(tmp_path, array, code, pack):
         (idx(IMAGES)[:-1], "cut short: .* only 23 follow"),
         (idx(IMAGES) + b"x", "damaged: .* more than 24"),
         (b"\0\0\x0e\4" + b"\xff" * 16 + b"abc", "cut short"),
+        (b"\0\0\x08\3\0\0\0\0" + b"\xff" * 8, "damaged: no array can have shape"),
         (packed(idx(IMAGES))[:-4], "cut short or damaged"),
         (packed(idx(IMAGES))[:10] + b"\xff" * 9, "cut short or damaged"),
         (packed(idx(IMAGES)[:-3]), "only 21 follow"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_damaged_idx_files_are_refused(tmp_path, content, message):
     path = tmp_path / "file"
