@@ -155,6 +155,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         dtype = dtype_to_learn(self.dtype, self._learns_by_steps(), X.shape[0], X.dtype, present)
         check_range("X", X, dtype)
         check_range("y", problem.target, dtype)
+        check_range("sample_weight", weights, dtype)
         new = random if first else None
         with threads_for(self.threads), self._engine(X, dtype, new) as engine:
             if first:
@@ -196,7 +197,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         X, problem, told = self._dense(task.X), task.problem, task.told
         exact = mixes_rows(engine.model)
         data = Rows(X, problem.target, task.weights, engine.dtype, exact).aligned()
-        key = ("lbfgs", self._loss_key(problem), *(a.shape for a in data))
+        key = ("lbfgs", self._loss_key(problem), *((a.shape, a.dtype) for a in data))
         slopes = engine.trainer(key, lambda: Slopes(engine, problem.loss, data))
 
         def each() -> bool:
@@ -458,9 +459,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
                 reset=False,
             )
         )
-        dtype = self._dtype_learned()
-        check_range("X", X, dtype)
-        with threads_for(self.threads), self._engine(X, dtype) as engine:
+        with threads_for(self.threads), self._engine(X, self._dtype_learned()) as engine:
             return dense_output(engine, X, None if layer is None else engine.end_of(layer))
 
     def __sklearn_tags__(self) -> Any:
@@ -470,7 +469,12 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
 
 
 def dense_output(engine: Engine, X: Any, end: int | str | None = None) -> np.ndarray:
-    """The outputs of a network; a sparse X is converted a block of rows at a time."""
+    """The outputs of a network; a sparse X is converted a block of rows at a time.
+
+    Raises:
+        ValueError: a number is beyond the range of the network's type.
+    """
+    check_range("X", X, engine.dtype)
     if not scipy.sparse.issparse(X):
         return engine.output(X, end)
     block = max(1, BLOCK // max(X.shape[1], 1))

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from pellucid import nn, optim
 from pellucid.estimators import (
     Autoencoder,
+    BernoulliRBM,
     ConvClassifier,
     LinearRegression,
     LogisticRegression,
@@ -161,13 +162,26 @@ def test_sparse_rows_change_no_bit(form):
         assert (dense.predict(features) == sparse.predict(form(features))).all()
 
 
-def test_many_rows_of_float64_are_used_where_they_lie(monkeypatch):
-    target = X @ [1.0, -2.0, 0.5, 3.0]
-    model = MLPRegressor(max_iter=5, random_state=0, batch_size=40)
-    copied = bits(model.fit(X, target).coefs_)
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPRegressor(max_iter=5, random_state=0, batch_size=40),
+        NetRegressor(net, max_iter=5, random_state=0),
+        MLPRegressor(solver="lbfgs", dtype="float32", max_iter=5, random_state=0),
+        BernoulliRBM(3, n_iter=3, dtype="float32", random_state=0),
+    ],
+)
+def test_many_rows_of_float64_are_used_where_they_lie(model, monkeypatch):
+    features, target = X / 8, X @ [1.0, -2.0, 0.5, 3.0]
+
+    def outputs():
+        method = "predict" if hasattr(model, "predict") else "transform"
+        return bits([getattr(model.fit(features, target), method)(features)])
+
+    copied = outputs()
     monkeypatch.setattr(rows, "_ROOM", 0)
     assert rows.Rows(X, target, np.ones(150), SINGLE).data[0] is X
-    assert bits(model.fit(X, target).coefs_) == copied
+    assert outputs() == copied
 
 
 # --- what does not fit ---------------------------------------------------------------------------
@@ -182,6 +196,10 @@ def test_numbers_beyond_float32_are_told_of():
             MLPClassifier(max_iter=2).fit(given, y)
         with pytest.raises(ValueError, match=message):
             MLPClassifier(max_iter=2).fit(X, y).predict(given)
+        with pytest.raises(ValueError, match=message):
+            MLPClassifier(max_iter=2).fit(X, y, X_val=given, y_val=y)
+    with pytest.raises(ValueError, match=r"sample_weight has numbers of size 1e\+300"):
+        MLPClassifier(max_iter=2).fit(X, y, np.full(150, 1e300))
     with pytest.raises(ValueError, match=r"y has numbers of size 1e\+300"):
         MLPRegressor(max_iter=2).fit(X, y * 5e299)
     coder = Autoencoder(2, max_iter=2).fit(X)
