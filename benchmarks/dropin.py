@@ -4,8 +4,9 @@
 
 For each data set and each of 10 seeds, rows are split and prepared, a network with its default
 parameters learns and is scored: once with scikit-learn's class, once with the class of that name
-here, once more with `dtype="float32"`, in turn. Figures go into benchmarks/dropin.json, from which
-the tables in docs/estimators.md are made; `--only` measures some sets again and keeps the others.
+here, once more with `dtype="float64"`, in which scikit-learn computes, in turn. Figures go into
+benchmarks/dropin.json, from which the tables in docs/estimators.md are made; `--only` measures some
+sets again and keeps the others.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def script(library: ModuleType, task: Task, X: Any, y: Any, seed: int, **more: A
 WAYS: dict[str, Callable[..., Any]] = {
     "scikit-learn": lambda *given: script(neural_network, *given),
     "Pellucid": lambda *given: script(estimators, *given),
-    "Pellucid, float32": lambda *given: script(estimators, *given, dtype="float32"),
+    "Pellucid, float64": lambda *given: script(estimators, *given, dtype="float64"),
 }
 
 

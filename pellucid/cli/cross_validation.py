@@ -19,7 +19,7 @@ _COUNTS = ("rows", "correct")
 
 
 def cross_validate(
-    one_fold: Callable[[Rows, Rows], dict[str, float | None]],
+    one_fold: Callable[[int, Rows, Rows], dict[str, float | None]],
     rows: Rows,
     recipe: Recipe,
     folds: int,
@@ -30,7 +30,8 @@ def cross_validate(
     Each class has its share of every fold, to within one row.
 
     Args:
-        one_fold: trains on the first rows, and gives figures of the second.
+        one_fold: trains on the first rows, and gives figures of the second; it is told which fold
+            this is, counted from 1.
         rows: all of them.
         recipe: knows the classes.
         folds: how many.
@@ -48,9 +49,9 @@ def cross_validate(
     groups = recipe.targets(rows) if recipe.labels else np.zeros(len(rows.X), np.int32)
     parts = split_rows(groups, [Fraction(1, folds)] * folds, seed_words(seed))
     found = []
-    for part in parts:
+    for number, part in enumerate(parts, 1):
         kept = np.setdiff1d(np.arange(len(rows.X)), part)
-        found.append(one_fold(rows.take(kept), rows.take(part)))
+        found.append(one_fold(number, rows.take(kept), rows.take(part)))
     mean, std = {}, {}
     for name in found[0]:
         values = [value for figures in found if (value := figures[name]) is not None]

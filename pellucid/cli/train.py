@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ import pellucid as pe
 from pellucid import compiler, io, nn, optim
 from pellucid.core.random import seed_words
 from pellucid.train import Callback, Checkpoint, EarlyStopping, Run, fit
-from pellucid.train.run import format_figure
+from pellucid.train.run import INTERRUPTED, format_figure
 from pellucid.train.space import silence
 from pellucid.train.split import shares_of_rest, split_rows
 from pellucid.train.tables import DataError
@@ -132,7 +133,11 @@ class EpochTable(Callback):
 @click.option(
     "--patience", type=click.IntRange(1), help="Stop after so many epochs without improvement."
 )
-@click.option("--checkpoint", metavar="FILE", help="Keep the run in this file while it goes on.")
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="Keep the run in this file while it goes on; runs of --cv in files beside it.",
+)
 @click.option(
     "--every",
     metavar="TEXT",
@@ -207,9 +212,13 @@ def train(
         folds = None
         if cv is not None:
 
-            def one_fold(kept: Rows, tested: Rows) -> dict[str, float | None]:
+            def one_fold(fold: int, kept: Rows, tested: Rows) -> dict[str, float | None]:
                 own = Recipe.learn(kept, task, target, everything, **given)
-                return score(_learn(kept, own, show=False, **options)[0], own, tested)
+                beside = None if keeps is None else _of_fold(keeps, fold)
+                model, run = _learn(kept, own, beside, resume, show=False, **options)
+                if run.stopped == INTERRUPTED:  # figures of half a run would be no answer
+                    raise click.Abort
+                return score(model, own, tested)
 
             folds = cross_validate(one_fold, rows, recipe, cv, options["seed"])
             if not as_json:
@@ -270,6 +279,12 @@ def _checkpoint(path: str, every: str | None, output: str, *inputs: str | None) 
     if found.latest == Checkpoint(output).latest:
         raise DataError(f"the checkpoint and the model need files of their own, both are {path}")
     return found
+
+
+def _of_fold(checkpoint: Checkpoint, fold: int) -> Checkpoint:
+    """The checkpoint of one run of a cross-validation, beside that of the whole."""
+    path = Path(checkpoint.path)
+    return replace(checkpoint, path=path.with_name(f"{path.stem}.fold-{fold}{path.suffix}"))
 
 
 def _learn(

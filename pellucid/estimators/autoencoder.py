@@ -19,6 +19,7 @@ from .limits import threads_for
 from .network import Noise, Part, activation_names, build, hidden_layers
 from .objective import BINARY_LOG_LOSS
 from .options import Rule, number, one_of
+from .precision import check_range, preserved
 from .stored import Described
 from .watching import with_callbacks
 
@@ -114,7 +115,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described):
         X = check_array(X, dtype=(np.float64, np.float32))
         if X.shape[1] != self._n_features_out:
             raise ValueError(f"codes have {self._n_features_out} numbers, received {X.shape[1]}")
-        with threads_for(self.threads), self._engine(X) as engine:
+        dtype = self._dtype_learned()
+        check_range("X", X, dtype)
+        with threads_for(self.threads), self._engine(X, dtype) as engine:
             z = engine.output(X, start=engine.network.ends[self._code()])
         return self._given_back(z)
 
@@ -173,7 +176,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Described):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else []
+        tags.transformer_tags.preserves_dtype = preserved(self.dtype, self._learns_by_steps())
         return tags
 
 

@@ -30,6 +30,7 @@ from .network import draw_initial, mixes_rows
 from .options import check_options
 from .orders import Orders
 from .parameters import Training
+from .precision import check_range, dtype_to_learn
 from .quasi_newton import Slopes, minimize
 from .rows import Rows, SparseRows, room_of_batch
 from .rules import Rates, adam_moments, velocity
@@ -150,7 +151,13 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             weights = weights * by_class
         random = check_random_state(self.random_state)
         self.n_outputs_ = problem.outputs
-        with threads_for(self.threads), self._engine(X, random if first else None) as engine:
+        present = None if first else self._dtype_learned()
+        dtype = dtype_to_learn(self.dtype, self._learns_by_steps(), X.shape[0], X.dtype, present)
+        check_range("X", X, dtype)
+        check_range("y", problem.target, dtype)
+        check_range("sample_weight", weights, dtype)
+        new = random if first else None
+        with threads_for(self.threads), self._engine(X, dtype, new) as engine:
             if first:
                 self._begin(engine, X, random)
             told = SklearnCallbacks(
@@ -190,7 +197,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         X, problem, told = self._dense(task.X), task.problem, task.told
         exact = mixes_rows(engine.model)
         data = Rows(X, problem.target, task.weights, engine.dtype, exact).aligned()
-        key = ("lbfgs", self._loss_key(problem), *(a.shape for a in data))
+        key = ("lbfgs", self._loss_key(problem), *((a.shape, a.dtype) for a in data))
         slopes = engine.trainer(key, lambda: Slopes(engine, problem.loss, data))
 
         def each() -> bool:
@@ -415,13 +422,18 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
     def _has_learned(self) -> bool:
         raise NotImplementedError
 
+    def _dtype_learned(self) -> np.dtype:
+        """The type of what was learned."""
+        raise NotImplementedError
+
     def _engine(
-        self, X: Any, new: np.random.RandomState | None = None
+        self, X: Any, dtype: np.dtype, new: np.random.RandomState | None = None
     ) -> AbstractContextManager[Engine]:
         """A network for a block, with the values that were learned so far.
 
         Args:
             X: rows that it is for.
+            dtype: in which it computes.
             new: draws the initial values of a network that shall learn anew; else None.
         """
         raise NotImplementedError
@@ -434,7 +446,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         """Rows in the shape that the network takes."""
         return X
 
-    def _outputs(self, X: Any, layer: int | None = None) -> np.ndarray:
+    def _outputs(self, X: Any, layer: int | str | None = None) -> np.ndarray:
         """What the network gives for rows, or one of its hidden layers does."""
         check_is_fitted(self)
         X = self._shaped(
@@ -447,7 +459,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
                 reset=False,
             )
         )
-        with threads_for(self.threads), self._engine(X) as engine:
+        with threads_for(self.threads), self._engine(X, self._dtype_learned()) as engine:
             return dense_output(engine, X, None if layer is None else engine.end_of(layer))
 
     def __sklearn_tags__(self) -> Any:
@@ -456,8 +468,13 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-def dense_output(engine: Engine, X: Any, end: int | None = None) -> np.ndarray:
-    """The outputs of a network; a sparse X is converted a block of rows at a time."""
+def dense_output(engine: Engine, X: Any, end: int | str | None = None) -> np.ndarray:
+    """The outputs of a network; a sparse X is converted a block of rows at a time.
+
+    Raises:
+        ValueError: a number is beyond the range of the network's type.
+    """
+    check_range("X", X, engine.dtype)
     if not scipy.sparse.issparse(X):
         return engine.output(X, end)
     block = max(1, BLOCK // max(X.shape[1], 1))

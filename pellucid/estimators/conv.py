@@ -56,6 +56,7 @@ class Convolutional(HiddenFeatures, OwnNetwork):
     batch_norm: bool = False
     batch_size: int | str = 32
 
+    _sparse: ClassVar[str | bool] = False
     _rules: ClassVar[Mapping[str, Rule]] = {
         **OwnNetwork._rules,
         "filters": ANYTHING,

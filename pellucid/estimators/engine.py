@@ -37,6 +37,29 @@ class Same:
         return id(self.of)
 
 
+class Inside(nn.Module):
+    """A network as far as the output of one of its parts.
+
+    Args:
+        model: the network.
+        name: of the part, as `named_modules` has it.
+    """
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        self.model = model
+        self.name = name
+
+    def forward(self, x: Any) -> Any:
+        """What the part gives, the last time that it is called."""
+        part = self.model.named_modules()[self.name]
+        with nn.watch_calls() as calls:
+            self.model(x)
+        found = [call.output for call in calls if call.module is part]
+        if not found:
+            raise ValueError(f"the network does not call its part {self.name!r}")
+        return found[-1]
+
+
 class Engine:
     """A network, its trainers, and its parts in use.
 
@@ -59,7 +82,7 @@ class Engine:
             (t, t.numpy().copy()) for t in self._tensors.values() if id(t) not in drawn
         ]
         self._trainers: dict[Hashable, Any] = {}
-        self._sections: dict[tuple[int, int | None], nn.Sequential] = {}
+        self._sections: dict[tuple[int, int | str | None], nn.Module] = {}
 
     def reset(self) -> None:
         """Give back their initial values to all parameters but those that estimators draw."""
@@ -96,37 +119,47 @@ class Engine:
                 del self._trainers[next(iter(self._trainers))]
         return self._trainers[key]
 
-    def end_of(self, layer: int) -> int:
-        """How many of the model's layers lead to the output of a hidden layer.
+    def end_of(self, layer: int | str) -> int | str:
+        """How many of the model's layers lead to the output of a hidden layer; a name stays one.
 
         Args:
-            layer: which one, counted from 0, or from the end as -1.
+            layer: which one, counted from 0, or from the end as -1; or the name of a part.
 
         Raises:
             ValueError: there is no such layer.
         """
+        if isinstance(layer, str):
+            known = [name for name in self.model.named_modules() if name]
+            if layer not in known:
+                raise ValueError(f"the network has no part {layer!r}; it has {', '.join(known)}")
+            return layer
         ends = self.network.ends
         if not -len(ends) <= layer < len(ends):
             raise ValueError(
                 f"layer must be a number from 0 to {len(ends) - 1}, or from -{len(ends)} to -1, "
                 f"of one of {len(ends)} hidden layers, received {layer!r}"
                 if ends
-                else "the network has no hidden layers"
+                else "the network has no hidden layers with a number: only nn.Sequential of "
+                "several layers has; name a part of it, as named_modules() does"
             )
         return ends[layer]
 
-    def output(self, X: np.ndarray, end: int | None = None, start: int = 0) -> np.ndarray:
+    def output(self, X: np.ndarray, end: int | str | None = None, start: int = 0) -> np.ndarray:
         """What the network gives, or some of its layers.
 
         Args:
             X: numbers (rows, features).
-            end: before which layer to end; by default after all of them.
+            end: before which layer to end, or after which part; by default after all of them.
             start: with which layer to begin.
         """
         if end is None and start == 0:
             return self.model.predict(X)
         if (start, end) not in self._sections:
-            self._sections[start, end] = nn.Sequential(*self.model.layers[start:end])
+            self._sections[start, end] = (
+                Inside(self.model, end)
+                if isinstance(end, str)
+                else nn.Sequential(*self.model.layers[start:end])
+            )
         return self._sections[start, end].predict(X)
 
     def __reduce__(self) -> Any:
@@ -201,7 +234,7 @@ class Trainer:
         return records
 
     def _program(self, data: Sequence[np.ndarray], batch: int) -> tuple[Program, bool]:
-        key = (batch, *(a.shape for a in data))
+        key = (batch, *((a.shape, a.dtype) for a in data))
         if key not in self._programs:
             step = trace_step(self.state, self._objective, {"penalty": self._penalty}, data, batch)
             self._programs[key] = self._with_options(step)

@@ -59,7 +59,7 @@ class Column(NamedTuple):
         """Labels or quantities (rows,) from all outputs (rows, outputs)."""
         own = z[:, self.first : self.last]
         if self.classes is None:
-            return own[:, 0] * own.dtype.type(self.spread) + own.dtype.type(self.mean)
+            return own[:, 0].astype(np.float64) * self.spread + self.mean
         return self.classes[own.argmax(axis=1)]
 
 

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse
 
 from pellucid import nn
 from pellucid.core.random import random_scope, scope_of
 from pellucid.train.predict import output_shape
+from pellucid.train.step import learned_dtype
 
 from .base import Learner, Problem
 from .classifying import Classifier
 from .engine import Engine
+from .hidden import HiddenFeatures
 from .network import Network
 from .options import Rule, one_of
 from .regressing import Regressor
@@ -37,7 +40,6 @@ class OwnNetwork(Learner):
 
     input_shape: tuple[int, ...] | None = None
 
-    _sparse: ClassVar[str | bool] = False
     _nd: ClassVar[bool] = True
     _rules: ClassVar[Mapping[str, Rule]] = {
         "input_shape": one_of(None) | Rule("a tuple", lambda v: isinstance(v, tuple)),
@@ -54,12 +56,18 @@ class OwnNetwork(Learner):
     def _has_learned(self) -> bool:
         return hasattr(self, "model_")
 
+    def _dtype_learned(self) -> np.dtype:
+        return learned_dtype(self.model_)
+
     @contextmanager
-    def _engine(self, X: Any, new: np.random.RandomState | None = None) -> Iterator[Engine]:
+    def _engine(
+        self, X: Any, dtype: np.dtype, new: np.random.RandomState | None = None
+    ) -> Iterator[Engine]:
         if new is not None:
             with random_scope(scope_of(int(new.randint(1 << 31)))):
                 self.model_, self._ends = self._made(X.shape[1:])
-            self.model_.astype(X.dtype if self.dtype is None else self.dtype)
+        if new is not None or self._dtype_learned() != dtype:
+            self.model_.astype(dtype)
             self._own: Engine | None = None
         if self._own is None:  # new, or of a copy
             self._own = Engine(Network(self.model_, self._ends, ()))
@@ -71,6 +79,11 @@ class OwnNetwork(Learner):
     def _shaped(self, X: Any) -> Any:
         if self.input_shape is None:
             return X
+        if scipy.sparse.issparse(X):
+            raise ValueError(
+                "input_shape is for dense rows; for a sparse X leave it out and let the network "
+                f"begin with nn.Reshape({self.input_shape})"
+            )
         if math.prod(self.input_shape) != math.prod(X.shape[1:]):
             raise ValueError(
                 f"X must have {math.prod(self.input_shape)} numbers per row for "
@@ -80,8 +93,11 @@ class OwnNetwork(Learner):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class AnyNetwork(OwnNetwork):
-    """A network that the user made."""
+class AnyNetwork(HiddenFeatures, OwnNetwork):
+    """A network that the user made.
+
+    The hidden layers of an `nn.Sequential` are all its layers but the last.
+    """
 
     _rules: ClassVar[Mapping[str, Rule]] = {
         **OwnNetwork._rules,
@@ -92,13 +108,22 @@ class AnyNetwork(OwnNetwork):
     }
 
     def _made(self, shape: tuple[int, ...]) -> tuple[nn.Module, tuple[int, ...]]:
+        self._row = shape
         given: Any = self.module
         if isinstance(given, nn.Module):
-            return copy.deepcopy(given), ()
-        made = given(self.n_features_in_, self.n_outputs_)
+            made = copy.deepcopy(given)
+        else:
+            made = given(self.n_features_in_, self.n_outputs_)
         if not isinstance(made, nn.Module):
             raise TypeError(f"module must make a network (an nn.Module), it made {made!r}")
-        return made, ()
+        hidden = len(made.layers) - 1 if isinstance(made, nn.Sequential) else 0
+        return made, tuple(range(1, hidden + 1))
+
+    @property
+    def _n_features_out(self) -> int:
+        engine = Engine(Network(self.model_, self._ends, ()))
+        last = nn.Sequential(*engine.model.layers[: engine.end_of(-1)])
+        return math.prod(output_shape(last, np.empty((1, *self._row))))
 
     def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
         X, y = super()._checked(X, y, first)
@@ -121,6 +146,16 @@ class NetClassifier(AnyNetwork, Classifier):
     Args:
         module: the network, of which each `fit` trains a copy, or a function
             `(features, outputs)` that makes it.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from pellucid import nn
+        >>> from pellucid.estimators import NetClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> own = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 3))
+        >>> net = NetClassifier(own, learning_rate_init=0.02, tol=1e-3, random_state=0).fit(X, y)
+        >>> net.score(X, y) > 0.9, net.transform(X).shape, net.transform(X, layer="layers.1").shape
+        (True, (150, 8), (150, 8))
     """
 
     module: Any

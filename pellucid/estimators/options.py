@@ -62,10 +62,16 @@ BOOLEAN = Rule("True or False", lambda v: isinstance(v, bool | np.bool_))
 ANYTHING = Rule("anything", lambda v: True)
 VERBOSE = BOOLEAN | whole(0)
 CALLABLE = Rule("a function", callable)
-DTYPE = Rule(
-    "'float32' or 'float64'",
-    lambda v: isinstance(v, str | type | np.dtype) and str(np.dtype(v)) in ("float32", "float64"),
-)
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        return np.dtype(value) in (np.float32, np.float64)
+    except TypeError:
+        return False
+
+
+DTYPE = Rule("'float32' or 'float64'", _is_float)
 
 
 def check_options(estimator: Any, rules: Mapping[str, Rule]) -> None:

@@ -61,7 +61,11 @@ class Training:
         callbacks: callbacks of `pellucid.train`, or functions of the run.
         threads: most threads to compute on; by default one per processor, and in workers of
             joblib what it leaves to each. No bit depends on it.
-        dtype: "float32" (twice as fast) or "float64"; by default that of X.
+        dtype: in which to compute, and the type of what is learned and predicted: "float32",
+            "float64", or None for that of X. By default ("auto") float32, which takes half the
+            time, for X of at least 100 rows; that of X for fewer, and for "lbfgs" and "exact",
+            which need the digits. `partial_fit` and `warm_start` keep the type they began with,
+            unless another one is given by its name.
     """
 
     solver: str = "adam"
@@ -91,7 +95,7 @@ class Training:
     scoring: Any = None
     callbacks: Any = ()
     threads: int | None = None
-    dtype: Any = None
+    dtype: Any = "auto"
 
     _rules: ClassVar[Mapping[str, Rule]] = {
         "solver": one_of("lbfgs", "sgd", "adam"),
@@ -117,7 +121,7 @@ class Training:
         "l1": number(0),
         "callbacks": Rule("a list of callbacks", lambda v: isinstance(v, list | tuple)),
         "threads": _NONE | whole(1),
-        "dtype": _NONE | DTYPE,
+        "dtype": one_of("auto", None) | DTYPE,
         "schedule": _NONE | Rule("a function of the step", callable),
         "optimizer": ANYTHING,
         "scoring": ANYTHING,

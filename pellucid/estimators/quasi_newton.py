@@ -15,7 +15,7 @@ from pellucid.autodiff import gradients_of_loss
 from pellucid.compiler import program
 from pellucid.core.node import placeholder, topological, tracing
 from pellucid.core.program import Computation
-from pellucid.core.tensor import Tensor, divide
+from pellucid.core.tensor import Tensor, cast, divide
 
 from .engine import Engine
 from .objective import penalized
@@ -47,7 +47,7 @@ class Slopes:
         weights = [t for t in parameters.values() if t.node.cell.role == "weight"]
         objective = penalized(loss, weights, alpha)
         with tracing(), nn.training_mode(), nn.collect_updates() as buffers:
-            total, weight = objective.total_and_weight(model(fields[0]), *fields[1:])
+            total, weight = objective.total_and_weight(model(cast(fields[0], dtype)), *fields[1:])
             value = total if weight is None else divide(total, weight)
             slopes = gradients_of_loss(value, parameters)
         if any(node.primitive.kind == "random" for node in topological([value.node])):

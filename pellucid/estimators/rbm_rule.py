@@ -78,7 +78,7 @@ class RBMRule:
             index: numbers of the rows of each step (steps, batch).
             rate: of learning.
         """
-        key = (index.shape[1], *(a.shape for a in data))
+        key = (index.shape[1], *((a.shape, a.dtype) for a in data))
         if key not in self._programs:
             self._programs[key] = program(self._step(data, index.shape[1]))
         inputs = [*data, index, np.asarray(rate, self.dtype)]
@@ -91,7 +91,7 @@ class RBMRule:
         t = {name: Tensor(leaf(cell)) for name, cell in self.cells.items()}
         w, b, c = t["weights"], t["b"], t["c"]
         with tracing(), random_scope(RandomScope(t["seed"], t["count"])):
-            v, share = (apply("gather", field, index) for field in fields)
+            v, share = (cast(apply("gather", f, index), self.dtype) for f in fields)
             share = reshape(share / sum(share), (batch, 1))
             h = sigmoid(matmul(v, w) + c)
             persistent = t["chains"].shape[0] > 0

@@ -51,11 +51,13 @@ class Rows:
         self, X: Any, y: np.ndarray, weights: np.ndarray, dtype: np.dtype, exact: bool = False
     ) -> None:
         self.count = len(y)
-        room = self.count if exact or X.nbytes > _ROOM else with_room(self.count)
+        large = X.nbytes > _ROOM
+        room = self.count if exact or large else with_room(self.count)
         self.padding = room
         self.data = [
-            _extended(np.asarray(X), room, dtype),
-            _extended(y, room, y.dtype),
+            # steps convert what they gather: a large X, in a file perhaps, is not copied for that
+            _extended(np.asarray(X), room, X.dtype if large and not exact else dtype),
+            _extended(y, room, dtype if y.dtype.kind == "f" else y.dtype),
             _extended(weights, room + 1, dtype),
         ]
 
@@ -89,6 +91,7 @@ class SparseRows:
     def __init__(self, X: Any, y: np.ndarray, weights: np.ndarray, dtype: np.dtype) -> None:
         self.count = len(y)
         self.padding = self.count
+        y = y.astype(dtype) if y.dtype.kind == "f" else y
         self._given = X, y, np.append(weights.astype(dtype), dtype.type(0))
         self._dtype = dtype
         self._window: list[np.ndarray] = []

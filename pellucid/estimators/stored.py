@@ -52,18 +52,14 @@ class Described(Learner):
     def _has_learned(self) -> bool:
         return hasattr(self, "coefs_")
 
-    @contextmanager
-    def _engine(self, X: Any, new: np.random.RandomState | None = None) -> Iterator[Engine]:
-        """A network for this block, with the values that were learned so far.
+    def _dtype_learned(self) -> np.dtype:
+        found: np.dtype = self.coefs_[0].dtype
+        return found
 
-        Args:
-            X: rows that it is for.
-            new: draws the initial values of a network that shall learn anew; else None.
-        """
-        if new is None:
-            dtype = self.coefs_[0].dtype
-        else:
-            dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
+    @contextmanager
+    def _engine(
+        self, X: Any, dtype: np.dtype, new: np.random.RandomState | None = None
+    ) -> Iterator[Engine]:
         key, make = self._network(self.n_features_in_, self.n_outputs_, dtype)
         with lent(key, lambda: Engine(make())) as engine:
             if new is None:
@@ -74,7 +70,7 @@ class Described(Learner):
     def model_(self) -> nn.Module:
         """The network as a model of `pellucid.nn`, with the values learned: a copy."""
         check_is_fitted(self)
-        _, make = self._network(self.n_features_in_, self.n_outputs_, self.coefs_[0].dtype)
+        _, make = self._network(self.n_features_in_, self.n_outputs_, self._dtype_learned())
         engine = Engine(make())
         engine.load(self._values(engine))
         return engine.model

@@ -161,7 +161,7 @@ def has_test_rows(path: str | os.PathLike[str]) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *_OF_A_DAMAGED_ARCHIVE):
         return False
     return any(x in names and y in names for x, y in TEST_NAMES_IN_ARCHIVES)
 
@@ -245,4 +245,8 @@ def _parse_idx(read: Callable[[int], bytes], path: Any) -> np.ndarray:
             f"{'only ' if received < expected else 'more than '}"
             f"{min(received, expected)} follow"
         )
-    return np.frombuffer(b"".join(parts), dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    try:
+        found = np.frombuffer(b"".join(parts), dtype).reshape(shape)
+    except ValueError:  # nothing, of lengths that are too large for NumPy
+        raise DataError(f"{path} is damaged: no array can have shape {shape}") from None
+    return found.astype(dtype.newbyteorder("="))

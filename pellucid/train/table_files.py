@@ -114,7 +114,7 @@ def _read_sqlite(path: str, table: str | None) -> Table:
             cursor = base.execute(f'SELECT * FROM "{escaped}"')
             names = [entry[0] for entry in cursor.description]
             rows = cursor.fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of names of columns
         raise DataError(f"{path} is not a readable database of SQLite: {error}") from None
     columns = {}
     for name, values in zip(names, zip(*rows, strict=True) if rows else names, strict=True):

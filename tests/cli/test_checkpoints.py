@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -95,3 +96,55 @@ def test_what_makes_no_sense_is_one_sentence(run, args, code, message):
     found, out = run(*args)
     assert found == code
     assert message in " ".join(out.split())
+
+
+CV = ("--cv", "3", "--json", "--epochs", "3", "--checkpoint", "run.safetensors")
+
+
+def folds(out):
+    return json.loads(out)["cross_validation"]
+
+
+def test_folds_that_have_ended_are_not_trained_again(run, monkeypatch):
+    command = sys.modules["pellucid.cli.train"]
+    straight = folds(run(*CV[:5])[1])
+    calls, learn = [], command.fit
+
+    def die_in_the_second(*args, **options):
+        calls.append(options["checkpoint"].latest.name)
+        if len(calls) == 2:
+            raise DiedError
+        return learn(*args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(DiedError):
+        patch.setattr(command, "fit", die_in_the_second)
+        run(*CV)
+    assert calls == ["run.fold-1.safetensors", "run.fold-2.safetensors"]
+    ended = Path(calls[0]).stat().st_mtime_ns
+    code, out = run(*CV, "--resume")
+    assert code == 0 and folds(out) == straight
+    assert Path(calls[0]).stat().st_mtime_ns == ended
+    assert Path("run.fold-3.safetensors").exists() and Path("run.safetensors").exists()
+    other = run(*CV, "--resume", "--learning-rate", "0.5")
+    assert other[0] == 1 and "cannot go on from run.fold-1.safetensors" in other[1].replace(
+        "\n", ""
+    )
+
+
+def test_half_a_fold_is_not_measured(run, monkeypatch):
+    command = sys.modules["pellucid.cli.train"]
+    learn = command.fit
+
+    def press(run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            command,
+            "fit",
+            lambda *args, **options: learn(*args, **options | {"callbacks": [press]}),
+        )
+        code, out = run(*CV)
+    assert code == 1 and out.strip() == "Aborted!"
+    assert Path("run.fold-1.safetensors").exists() and not Path("model.safetensors").exists()
+    assert run(*CV, "--resume")[0] == 0

@@ -58,7 +58,7 @@ SAMPLES: dict[str, Any] = {
     "LinearRegression": LinearRegression(),
     "LinearRegression, ridge": LinearRegression(alpha=0.5),
     "LinearRegression, lbfgs": LinearRegression(solver="lbfgs"),
-    "LinearRegression, sgd": LinearRegression(solver="sgd", learning_rate_init=0.1),
+    "LinearRegression, sgd": LinearRegression(solver="sgd"),
     "Autoencoder": Autoencoder(hidden_layer_sizes=(8, 3)),
     "Autoencoder, lbfgs": Autoencoder(solver="lbfgs", activation="tanh"),
     "DenoisingAutoencoder": DenoisingAutoencoder(hidden_layer_sizes=5),

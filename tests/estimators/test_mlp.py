@@ -220,7 +220,7 @@ def test_several_classes_per_row():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4))
     y = (X[:, :3] + X[:, 1:] > 0).astype(int)
-    model = quick(max_iter=150).fit(X, y)
+    model = quick(max_iter=150, dtype="float64").fit(X, y)
     assert model.predict(X).shape == y.shape and model.score(X, y) > 0.9
     assert model.out_activation_ == "logistic" and model.classes_.tolist() == [0, 1, 2]
     assert model.predict_proba(X).shape == y.shape
@@ -389,8 +389,9 @@ def test_other_optimizers(optimizer):
 
 
 def test_a_schedule_takes_the_place_of_the_rate():
-    same = quick(learning_rate_init=0.02, max_iter=5).fit(*IRIS)
-    constant = quick(learning_rate_init=1.0, schedule=optim.constant(0.02), max_iter=5).fit(*IRIS)
+    exact = {"max_iter": 5, "dtype": "float64"}
+    same = quick(learning_rate_init=0.02, **exact).fit(*IRIS)
+    constant = quick(learning_rate_init=1.0, schedule=optim.constant(0.02), **exact).fit(*IRIS)
     np.testing.assert_allclose(constant.coefs_[0], same.coefs_[0], rtol=1e-9)
     falling = quick(learning_rate_init=1.0, schedule=optim.cosine(0.05, steps=300)).fit(*IRIS)
     assert falling.score(*IRIS) > 0.95

@@ -274,11 +274,17 @@ def read_table(path):
     assert str(recipe.table)
 
 
-def test_tables(tmp_path):
-    path = tmp_path / "table.csv"
-    for text in TABLES:  # sound ones are read, and whatever is imported late is imported
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Sound tables have been read, and whatever is imported late is imported."""
+    path = tmp_path_factory.mktemp("sound") / "table.csv"
+    for text in TABLES:
         path.write_text(text)
         read_table(path)
+
+
+def test_tables(tmp_path, imported):
+    path = tmp_path / "table.csv"
 
     def make(chance):
         text = chance.choice(TABLES)
@@ -351,7 +357,7 @@ cells = st.one_of(
     st.lists(st.lists(cells, min_size=1, max_size=4), min_size=1, max_size=8),
     st.sampled_from(",;\t"),
 )
-def test_any_cells(tmp_path_factory, rows, separator):
+def test_any_cells(imported, tmp_path_factory, rows, separator):
     path = tmp_path_factory.mktemp("cells") / "table.csv"
     text = "\n".join(separator.join(row) for row in rows)
     path.write_text(text, encoding="utf-8", errors="surrogatepass")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.train.datasets import load_digits, read_idx, read_npz
+from pellucid.train.datasets import has_test_rows, load_digits, read_idx, read_npz
 from pellucid.train.tables import DataError
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -69,11 +69,12 @@ def test_idx_files_are_read(tmp_path, array, code, pack):
         (idx(IMAGES)[:-1], "cut short: .* only 23 follow"),
         (idx(IMAGES) + b"x", "damaged: .* more than 24"),
         (b"\0\0\x0e\4" + b"\xff" * 16 + b"abc", "cut short"),
+        (b"\0\0\x08\3\0\0\0\0" + b"\xff" * 8, "damaged: no array can have shape"),
         (packed(idx(IMAGES))[:-4], "cut short or damaged"),
         (packed(idx(IMAGES))[:10] + b"\xff" * 9, "cut short or damaged"),
         (packed(idx(IMAGES)[:-3]), "only 21 follow"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_damaged_idx_files_are_refused(tmp_path, content, message):
     path = tmp_path / "file"
@@ -102,6 +103,18 @@ def test_archives_are_read_by_their_names(tmp_path):
     np.testing.assert_array_equal(read_npz(path, target="color")[1], y)
     np.savez(path, anything=X)
     assert read_npz(path)[1] is None
+
+
+def test_archives_that_are_not_sound_have_no_test_rows(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, x_train=np.ones((3, 2)), x_test=np.ones((1, 2)), y_test=np.ones(1))
+    assert has_test_rows(path)
+    sound = path.read_bytes()
+    newer = sound.replace(b"PK\x01\x02", b"PK\x01\x02\x14\x03\xc8")  # asks for version 20.0
+    for content in (sound[:50], b"", newer, sound.replace(b"x_test.npy", b"\xff_test.npy")):
+        path.write_bytes(content)
+        assert not has_test_rows(path)
+    assert not has_test_rows(tmp_path / "absent.npz")
 
 
 def test_archives_of_something_else_are_refused(tmp_path):

@@ -84,3 +84,11 @@ def test_parquet_needs_polars_and_says_so(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "polars", None)
     with pytest.raises(ImportError, match=r"pellucid\[data\]"):
         read_table("t.parquet")
+
+
+@pytest.mark.parametrize("where", [b"(x REAL", b" b "])
+def test_texts_in_no_encoding_are_told_of(base, where):
+    """Of the name of a column, of a cell."""
+    base.write_bytes(base.read_bytes().replace(where, where[:1] + b"\xff" + where[2:]))
+    with pytest.raises(DataError, match=r"not a readable database.*[uU][tT][fF]-8"):
+        read_table(str(base))
