@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from pellucid.core.storage import LANES
 from pellucid.core.winograd import change, size_of
 
 from . import memory
-from .body import Body, Position
+from .body import LINE, Body, Cursor, Position
 from .desk import Table, block_of, coordinates_of, tables_of, tiles_of
 from .ir import Writer, splat, vector
 from .kernels import Kernel, Plan
@@ -32,6 +33,15 @@ Grid = Sequence[Sequence[str]]
 Turned = Callable[[np.ndarray, Sequence[str]], list[str]]
 """From a matrix and values to their product."""
 
+
+class Stretch(NamedTuple):
+    """Memory that is going to be read or written: a pointer, and elements from there on."""
+
+    pointer: str
+    elements: int
+    written: bool
+
+
 Turn = Callable[[str, list[str]], tuple[list[str], list[str]]]
 """From where a tile stands, and what the one before it handed on, to its coordinates and what it
 hands on."""
@@ -44,7 +54,7 @@ class _Writing:
         root = kernel.root
         assert root is not None
         self.w, self.plan, self.root, self.dtype = w, plan, root, root.dtype
-        self.shared, self.registers = shared, registers
+        self.kernel, self.shared, self.registers = kernel, shared, registers
         self.kind = vector(root.dtype)
         self.places, self.coordinates = root.attr("places"), coordinates_of(root)
         self.changes = [*map(change, self.places, size_of(root))]
@@ -184,7 +194,14 @@ class _Writing:
     # -- products of matrices ---------------------------------------------------
 
     def multiply(
-        self, left: Table, right: Table, out: Table, *, turned: bool = False, more: bool = False
+        self,
+        left: Table,
+        right: Table,
+        out: Table,
+        ask: Callable[[Index], None],
+        *,
+        turned: bool = False,
+        more: bool = False,
     ) -> None:
         """A product for each coordinate, its terms added in order.
 
@@ -192,12 +209,14 @@ class _Writing:
 
         Args:
             left, right, out: of matching shapes.
+            ask: asks for a part of what is needed after it, at each coordinate.
             turned: left holds its matrix turned about, [d, r].
             more: the product is added to what is there.
         """
         steps = (1, left.columns) if turned else (left.columns, 1)
         tiling = choose([out.rows], out.columns, right.rows, self.registers)
         for coordinate in self.along(out.coordinates):
+            ask(coordinate)
             a, b, c = (self.at(t.start, (coordinate, t.apart)) for t in (left, right, out))
             for height, top, downs in _bands(out.rows, tiling.rows):
                 for width, first, acrosses in _bands(out.columns // LANES, tiling.vectors):
@@ -291,6 +310,39 @@ class _Tiled(_Writing):
                         self.at(table.start, (tile, table.columns), (lane, 1)),
                     )
 
+    def asking(self, *wanted: Stretch) -> Callable[[Index], None]:
+        """What asks for the lines of stretches of memory, some at each coordinate.
+
+        Products leave the memory idle; what comes before and after waits for it.
+        """
+        self.w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+
+        def ask(coordinate: Index) -> None:
+            for pointer, elements, written in wanted:
+                lines = -(-elements * self.dtype.itemsize // LINE)
+                each = -(-lines // math.prod(self.coordinates))
+                first = self.body.times(coordinate, each * LINE)
+                for line in range(each):
+                    offset = self.body.plus(first, line * LINE)
+                    at = self.w.let(f"getelementptr i8, ptr {pointer}, i64 {offset}")
+                    kind = f"i32 {int(written)}, i32 {3 if written else 2}, i32 1"
+                    self.w.line(f"call void @llvm.prefetch.p0(ptr {at}, {kind})")
+
+        return ask
+
+    def stretch(
+        self, values: View | Cursor, image: Index, top: Index, *, written: bool = False
+    ) -> Stretch:
+        """Where a block of tiles lies in a value."""
+        assert values.buffer is not None
+        far, down = values.strides[0], values.strides[1] * self.places[0]
+        whole = self.block.images > 1 or self.parts == 1
+        elements = self.block.images * far if whole else self.block.rows * down
+        start = memory.address(
+            self.w, values.buffer.dtype, self.body.base(values.buffer), values.offset
+        )
+        return Stretch(self.at(start, (image, far), (top, down)), elements, written)
+
     def table_at(self, table: Table, at: str) -> Grid:
         """A vector of every coordinate."""
         height, width = self.coordinates
@@ -348,13 +400,23 @@ class Product(_Tiled):
         view, (channels, features) = self.plan.operand(self.root, 1), self.root.inputs[1].shape[2:]
         size = channels * features
         kernel = Table(math.prod(self.coordinates), channels, features, size, self.start(view))
+        targets = {self.body.cursor(s.target, "outer") for s in self.kernel.stores}
         for task in self.tasks(self.images * self.parts):
-            number, part = self.split(task, self.parts)
-            image = self.body.times(number, self.block.images)
-            top = self.body.times(part, self.block.rows)
+            image, top = self._place(task)
             self.see(seen, image, top)
-            self.multiply(seen, kernel, products)
+            following = self._place(self.body.plus(task, 1))
+            wanted = [self.stretch(self.plan.operand(self.root, 0), *following)]
+            for cursor in self.body.cursors():  # what follows the products reads and writes
+                if cursor.strides[-1] == 1 and cursor.strides[0]:
+                    wanted.append(self.stretch(cursor, image, top, written=cursor in targets))
+            self.multiply(seen, kernel, products, self.asking(*wanted))
             self._bring_back(products, image, top)
+
+    def _place(self, task: Index) -> tuple[Index, Index]:
+        """The first image, and the first row of tiles, of a block."""
+        number, part = self.split(task, self.parts)
+        image = self.body.times(number, self.block.images)
+        return image, self.body.times(part, self.block.rows)
 
     def _bring_back(self, products: Table, image: Index, top: Index) -> None:
         """A' m A for each tile, and what follows."""
@@ -399,7 +461,14 @@ class Gradient(_Tiled):
                     top = self.body.times(rows, self.block.rows)
                     self.see(seen, image, top)
                     self._spread(spread, image, top)
-                    self.multiply(seen, spread, sums, turned=True, more=True)
+                    following: tuple[Index, Index]
+                    if self.parts > 1:
+                        following = image, self.body.plus(top, self.block.rows)
+                    else:
+                        following = self.body.plus(image, self.block.images), top
+                    views = [self.plan.operand(self.root, i) for i in (0, 1)]
+                    ask = self.asking(*(self.stretch(view, *following) for view in views))
+                    self.multiply(seen, spread, sums, ask, turned=True, more=True)
             back = [change.kernel.T for change in self.changes]
             for channel in self.along(sums.rows):
                 for feature in self.vectors(sums.columns):
