@@ -67,6 +67,21 @@ class Tile(NamedTuple):
     valid: list[int]
 
 
+class Within(NamedTuple):
+    """A value within zeros, where windows that slide along a row axis meet it.
+
+    Attributes:
+        axis: the row axis.
+        first: the row of the value that the first element of the first window meets; negative
+            in the padding.
+        inner: rows of the value.
+    """
+
+    axis: int
+    first: int
+    inner: int
+
+
 class Contraction:
     """Writes one contraction with what follows it."""
 
@@ -106,6 +121,7 @@ class Contraction:
         self.tiling = choose(
             lengths, self.columns, total, registers, self.shared_terms, max(shares, 1)
         )
+        self.within = self._within()
         w.lanes = fitting(self.columns)
         self.kind = w.vector(self.dtype)
 
@@ -119,6 +135,22 @@ class Contraction:
             if outer == inner * m and even:
                 self.body.merge(axis)
                 self.rows[i : i + 2] = [(n * m, inner)]
+
+    def _within(self) -> Within | None:
+        """Where windows go beyond what is padded, if a tile stays in one row of windows."""
+        axis, buffer, t = self.depth[0], self.left.buffer, self.tiling
+        if self.is_short or axis.length == 1 or buffer.frame is None or buffer.owner is None:
+            return None
+        cut = t.axis + (t.rows == t.inner)  # of this row axis and those before, a tile has one
+        meets = [i for i, (_, stride) in enumerate(self.rows[:cut]) if stride == axis.left]
+        along = [i for i, stride in enumerate(buffer.strides) if stride == axis.left]
+        if len(meets) != 1 or len(along) != 1:
+            return None
+        first, before = self.left.offset, buffer.frame[0]
+        for stride in buffer.strides[: along[0]]:
+            first, before = first % stride, before % stride
+        before, inner = before // axis.left, buffer.owner.shape[along[0]]
+        return Within(meets[0], first // axis.left - before, inner)
 
     def _shared_terms(self) -> int:
         """Terms along the last contracted axis if neighbouring rows see the same elements there."""
@@ -347,6 +379,8 @@ class Contraction:
         for axis, index in zip(self.batch, tile.batch, strict=True):
             a_at = body.plus(a_at, body.times(index, axis.left)) if axis.left else a_at
             b_at = body.plus(b_at, body.times(index, axis.right)) if axis.right else b_at
+        if self.within is not None and steps is None:
+            first, steps = self._steps_within(self.within, tile)
         a_at = body.plus(a_at, body.times(first, self.depth[0].left))
         b_at = body.plus(b_at, body.times(first, self.depth[0].right))
         a_start = memory.address(self.w, self.dtype, body.base(a.buffer), a_at)
@@ -354,6 +388,17 @@ class Contraction:
         strides = [stride for _, stride in self.rows[self.tiling.axis :]]
         rows = [self._displacement(m, strides) for m in range(tile.height)]
         return self._nested(self.depth, tile, rows, a_start, b_start, sums, steps)
+
+    def _steps_within(self, within: Within, tile: Tile) -> tuple[Index, str]:
+        """The part of the first contracted axis that meets more than padding."""
+        w, length = self.w, self.depth[0].length
+        at = self.body.plus(tile.rows[within.axis], within.first)
+        low = w.let(f"call i64 @llvm.smax.i64(i64 0, i64 {w.let(f'sub i64 0, {at}')})")
+        left = w.let(f"sub i64 {within.inner}, {at}")
+        high = w.let(f"call i64 @llvm.smin.i64(i64 {length}, i64 {left})")
+        w.declare("declare i64 @llvm.smax.i64(i64, i64)")
+        w.declare("declare i64 @llvm.smin.i64(i64, i64)")
+        return low, w.let(f"sub i64 {high}, {low}")
 
     def _nested(
         self,
