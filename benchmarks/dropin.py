@@ -40,6 +40,9 @@ from .results import processor
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = 10
 
+REST = 0.2
+"""Seconds before each fit, in which threads that a library has left spinning go to sleep."""
+
 
 class Task(NamedTuple):
     """A data set, and what learns it.
@@ -100,6 +103,7 @@ def script(library: ModuleType, task: Task, X: Any, y: Any, seed: int, **more: A
     prepare = preparation(X).fit(X_train)
     X_train, X_test = prepare.transform(X_train), prepare.transform(X_test)
     network = getattr(library, task.network)(random_state=seed, **task.options, **more)
+    time.sleep(REST)
     start = time.perf_counter()
     network.fit(X_train, y_train)
     seconds = time.perf_counter() - start

@@ -195,7 +195,9 @@ def train(
     with plainly():
         inputs = data, images, labels, test, test_images, test_labels
         check_output(output, *inputs)
-        keeps = None if checkpoint is None else _checkpoint(checkpoint, every, output, *inputs)
+        keeps = (
+            None if checkpoint is None else _checkpoint(checkpoint, every, output, cv or 0, *inputs)
+        )
         if threads is not None:
             compiler.set_threads(threads)
         everything = read(source)
@@ -272,12 +274,17 @@ def record(run: Run, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _checkpoint(path: str, every: str | None, output: str, *inputs: str | None) -> Checkpoint:
-    """The checkpoint that the options name."""
+def _checkpoint(
+    path: str, every: str | None, output: str, folds: int, *inputs: str | None
+) -> Checkpoint:
+    """The checkpoint that the options name; those of its folds need files of their own too."""
     found = Checkpoint(path) if every is None else Checkpoint(path, every)
-    check_output(path, *inputs)
-    if found.latest == Checkpoint(output).latest:
-        raise DataError(f"the checkpoint and the model need files of their own, both are {path}")
+    for each in (found, *(_of_fold(found, fold) for fold in range(1, folds + 1))):
+        check_output(str(each.path), *inputs)
+        if each.latest == Checkpoint(output).latest:
+            raise DataError(
+                f"the checkpoint and the model need files of their own, both are {each.path}"
+            )
     return found
 
 

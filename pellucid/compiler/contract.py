@@ -25,7 +25,7 @@ from .body import LINE, Body, Position
 from .ir import Writer, element, fitting
 from .kernels import Kernel, Plan
 from .nest import share
-from .tiles import SHARES, Axis, choose, depth_of, shared_axes
+from .tiles import SHARES, Axis, Within, choose, depth_of, shared_axes, within
 from .views import View
 
 UNROLLED_EPILOGUE = 96
@@ -67,21 +67,6 @@ class Tile(NamedTuple):
     valid: list[int]
 
 
-class Within(NamedTuple):
-    """A value within zeros, where windows that slide along a row axis meet it.
-
-    Attributes:
-        axis: the row axis.
-        first: the row of the value that the first element of the first window meets; negative
-            in the padding.
-        inner: rows of the value.
-    """
-
-    axis: int
-    first: int
-    inner: int
-
-
 class Contraction:
     """Writes one contraction with what follows it."""
 
@@ -117,11 +102,14 @@ class Contraction:
         self.shared_terms = self._shared_terms()
         parts = math.prod(axis.length for axis in self.batch)
         shares = SHARES // max(parts, 1) if shared else 1
+        self.within = None
+        if not self.is_short and not kernel.blocks:
+            self.within = within(self.left, self.batch, self.rows, self.depth)
         lengths = [n for n, _ in self.rows]
+        single = None if self.within is None else self.within.axis
         self.tiling = choose(
-            lengths, self.columns, total, registers, self.shared_terms, max(shares, 1)
+            lengths, self.columns, total, registers, self.shared_terms, max(shares, 1), single
         )
-        self.within = self._within()
         w.lanes = fitting(self.columns)
         self.kind = w.vector(self.dtype)
 
@@ -135,22 +123,6 @@ class Contraction:
             if outer == inner * m and even:
                 self.body.merge(axis)
                 self.rows[i : i + 2] = [(n * m, inner)]
-
-    def _within(self) -> Within | None:
-        """Where windows go beyond what is padded, if a tile stays in one row of windows."""
-        axis, buffer, t = self.depth[0], self.left.buffer, self.tiling
-        if self.is_short or axis.length == 1 or buffer.frame is None or buffer.owner is None:
-            return None
-        cut = t.axis + (t.rows == t.inner)  # of this row axis and those before, a tile has one
-        meets = [i for i, (_, stride) in enumerate(self.rows[:cut]) if stride == axis.left]
-        along = [i for i, stride in enumerate(buffer.strides) if stride == axis.left]
-        if len(meets) != 1 or len(along) != 1:
-            return None
-        first, before = self.left.offset, buffer.frame[0]
-        for stride in buffer.strides[: along[0]]:
-            first, before = first % stride, before % stride
-        before, inner = before // axis.left, buffer.owner.shape[along[0]]
-        return Within(meets[0], first // axis.left - before, inner)
 
     def _shared_terms(self) -> int:
         """Terms along the last contracted axis if neighbouring rows see the same elements there."""

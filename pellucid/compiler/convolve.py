@@ -54,8 +54,7 @@ SHORTEST, LONGEST = 3, 5
 """Elements of a kernel along an axis that goes in tiles, and that do so as a whole."""
 
 CHANGE = 0.6
-"""Multiply-adds that bringing a number to its coordinates, or back, takes for each of those along
-each axis."""
+"""Multiply-adds that it takes to bring a number to one coordinate along one axis, or back."""
 
 DEEP = 32
 """Terms per element from which the folded product is worth storing."""
@@ -118,7 +117,7 @@ def _pieces(y: Shape, channels: int, size: Shape, geometry: Geometry) -> list[Pi
     if max(*geometry.stride, *geometry.dilation, geometry.groups) > 1 or any(geometry.between):
         return []
     whole = all(n % LANES == 0 and 0 < n <= MANY_CHANNELS for n in (channels, y[-1]))
-    if not (whole and y[0] and len(size) in (1, 2)):
+    if 0 in y or not whole or len(size) not in (1, 2):
         return []
     count = -(-size[-1] // LONGEST)
     bounds = [size[-1] * i // count for i in range(count + 1)]
@@ -129,6 +128,8 @@ def _pieces(y: Shape, channels: int, size: Shape, geometry: Geometry) -> list[Pi
         axes = [_tile(n, k, most) for n, k in zip(y[1:-1], part, strict=True)]
         pieces.append(Piece(start, stop, (axes[0] if len(axes) == 2 else 1, axes[-1])))
         coordinates = [m + k - 1 for m, k in zip(axes, part, strict=True)]
+        if any(n > most or n not in winograd.POINTS for n in coordinates):
+            return []
         turned = [n for n in coordinates if n > 1]
         each = channels * y[-1] + CHANGE * math.fsum(turned) * (channels + y[-1])
         cost += each * math.prod(coordinates) / math.prod(axes)

@@ -50,7 +50,7 @@ def coordinates_of(root: Node) -> Pair:
 
 
 def _on_desk(root: Node, rows: int, columns: int) -> Table:
-    """A matrix for each coordinate, never a multiple of 1 KiB apart, as rows in `core.storage`."""
+    """A matrix for each coordinate; those of whole KiB are moved apart, as rows in storage."""
     return Table(math.prod(coordinates_of(root)), rows, columns, rows * columns + LANES)
 
 

@@ -65,6 +65,64 @@ def depth_of(root: Node, left: View, right: View) -> list[Axis]:
     return axes or [Axis(1, 0, 0)]
 
 
+class Within(NamedTuple):
+    """A value within zeros, where windows that slide along a row axis meet it.
+
+    Attributes:
+        axis: the row axis.
+        first: the row of the value that the first element of the first window meets; negative
+            in the padding.
+        inner: rows of the value.
+    """
+
+    axis: int
+    first: int
+    inner: int
+
+
+ROOM, SPARED = 8, 0.1
+"""Rows of a product that one row of windows should have, and the share of its products that should
+be with padding, for these to be left out."""
+
+
+def within(
+    left: View, batch: Sequence[Axis], rows: Sequence[tuple[int, int]], depth: Sequence[Axis]
+) -> Within | None:
+    """Where the first contracted axis walks over padding, so that it could be cut; else None.
+
+    By shapes alone: what an infinite number in the other operand does shall not depend on tiles.
+
+    Args:
+        left: the left operand.
+        batch: axes along which products stay apart.
+        rows: lengths and strides of the row axes.
+        depth: the contracted axes.
+    """
+    (length, step, _), buffer = depth[0], left.buffer
+    found = [i for i, (_, stride) in enumerate(rows) if stride == step]
+    if buffer.frame is None or buffer.owner is None or length == 1:
+        return None
+    if len(found) != 1 or buffer.strides.count(step) != 1:
+        return None
+    row, along = found[0], buffer.strides.index(step)
+    moves = [(axis.length, axis.left) for axis in (*batch, *depth[1:])]
+    moves += [*rows[:row], *rows[row + 1 :]]
+    first, before = left.offset, buffer.frame[0]
+    for stride in buffer.strides[:along]:
+        first, before = first % stride, before % stride
+    inside = first % step + math.fsum((n - 1) * stride for n, stride in moves if stride < step)
+    outside = [stride for _, stride in moves if stride >= step]
+    alone = all(stride in buffer.strides[:along] for stride in outside)
+    if not alone or inside >= step or any(stride < 0 for _, stride in moves):
+        return None
+    first, inner = first // step - before // step, buffer.owner.shape[along]
+    places = range(first, first + rows[row][0])
+    taken = [max(min(length, inner - at) - max(-at, 0), 0) for at in places]
+    spared = 1 - math.fsum(taken) / (length * len(places))
+    room = math.prod(n for n, _ in rows[row + 1 :])
+    return Within(row, first, inner) if spared >= SPARED and room >= ROOM else None
+
+
 @dataclass(frozen=True)
 class Tiling:
     """How a product is cut: `rows` by `vectors` accumulators live in registers.
@@ -103,6 +161,7 @@ def choose(
     registers: int,
     shared: int = 1,
     shares: int = 1,
+    single: int | None = None,
 ) -> Tiling:
     """The tile that needs the fewest cycles, edges and padding included.
 
@@ -117,15 +176,17 @@ def choose(
         registers: vectors that the processor's registers hold.
         shared: terms for which each spread scalar serves, their columns held as well.
         shares: how many tiles there must be, if a tile of few rows allows that.
+        single: a row axis of which a tile has one element only.
     """
     lengths = [max(n, 1) for n in lengths]
     vectors = max(-(-columns // LANES), 1)
     fewest = min(shares, vectors * math.prod(lengths) // FEW_ROWS)
     best: tuple[float, Tiling] | None = None
-    for axis in range(len(lengths) - 1, -1, -1):
+    for axis in range(len(lengths) - 1, -1 if single is None else single - 1, -1):
         inner, outer = math.prod(lengths[axis + 1 :]), math.prod(lengths[:axis])
         for v in range(1, min(vectors, 8) + 1):
-            for part in range(1, min(lengths[axis], MOST_ROWS // inner) + 1):
+            most = 1 if axis == single else min(lengths[axis], MOST_ROWS // inner)
+            for part in range(1, most + 1):
                 r = part * inner
                 if r * v + v * shared + 1 > registers and r * v > 1:
                     break

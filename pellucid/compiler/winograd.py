@@ -30,7 +30,7 @@ Index = str | int
 
 Grid = Sequence[Sequence[str]]
 
-Turned = Callable[[np.ndarray, Sequence[str]], list[str]]
+Apply = Callable[[np.ndarray, Sequence[str]], list[str]]
 """From a matrix and values to their product."""
 
 
@@ -186,7 +186,7 @@ class _Writing:
             found.append(self.dot(row[[group[0] for group in groups]], terms))
         return found
 
-    def grid(self, turn: Turned, matrices: list[np.ndarray], rows: Grid) -> Grid:
+    def grid(self, turn: Apply, matrices: list[np.ndarray], rows: Grid) -> Grid:
         """D V A': a matrix of each axis, applied to a table of values."""
         columns = [turn(matrices[0], column) for column in zip(*rows, strict=True)]
         return [turn(matrices[1], row) for row in zip(*columns, strict=True)]

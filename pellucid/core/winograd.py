@@ -106,8 +106,9 @@ def _changes(places: Pair, size: Pair) -> tuple[Change, Change]:
 
 def _fits(x: Node, y: Sequence[int], places: Pair, size: Pair) -> None:
     """Tiles cover what a kernel of such a size finds in x."""
-    fits = len(x.shape) == 4 and all(n in POINTS for n in sees(places, size))
-    if not fits or tuple(y) != tuple(n - k + 1 for n, k in zip(x.shape[1:3], size, strict=True)):
+    if len(x.shape) != 4 or any(n not in POINTS for n in sees(places, size)):
+        raise ValueError(f"no tiles of {places} for a kernel of {size} in {x}")
+    if tuple(y) != tuple(n - k + 1 for n, k in zip(x.shape[1:3], size, strict=True)):
         raise ValueError(f"expected the places of a kernel of {size} in {x}, received {y}")
     if any(n % m or n < m or k == 1 < m for n, m, k in zip(y, places, size, strict=True)):
         raise ValueError(

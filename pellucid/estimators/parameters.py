@@ -65,7 +65,7 @@ class Training:
             "float64", or None for that of X. By default ("auto") float32, which takes half the
             time, for X of at least 100 rows; that of X for fewer, and for "lbfgs" and "exact",
             which need the digits. `partial_fit` and `warm_start` keep the type they began with,
-            unless another one is given by its name.
+            unless another one is given by its name, or "lbfgs" goes on.
     """
 
     solver: str = "adam"

@@ -109,6 +109,9 @@ class Numbers:
             self._find_blocks(epoch)
         (numbers,), done = out, 0
         parts = list(self._parts(first, len(numbers)))
+        if len(self._used) > 1:  # the last one is in use, the one before it no more
+            needed = {*parts, *self._used[-1]}
+            self._tell([p for p in self._used.popleft() if p not in needed], let_go_of)
         self._tell(parts, ask_for)
         for start, stop in parts:
             here = slice(start, stop)
@@ -117,14 +120,10 @@ class Numbers:
             done += stop - start
         self._tell(parts, bring)
         self._used.append(parts)
-        if len(self._used) > 2:  # the last one is in use, the one before it no more
-            self._tell(self._used.popleft(), let_go_of)
         following = min(len(numbers), self.rows - first - len(numbers))
         self._tell(self._parts(first + len(numbers), following), ask_for)
 
-    def _tell(
-        self, parts: Iterable[tuple[int, int]], what: Callable[[Any, int, int], None]
-    ) -> None:
+    def _tell(self, parts: Iterable[Part], what: Callable[[Any, int, int], None]) -> None:
         """Have the system know of rows of all arrays."""
         for start, stop in parts:
             for array in self._data:

@@ -15,6 +15,9 @@ from pellucid.core.random import seed_words
 from .mapped import Selected, bytes_in_memory
 from .programs import fill_orders
 
+MOST_ROWS = 2**31 - 1
+"""Of arrays that are used where they lie: their numbers are int32."""
+
 _ORDER_BYTES = 1 << 20
 _MOST_STEPS = 1 << 16
 
@@ -125,8 +128,16 @@ def in_place(data: Sequence[Any]) -> tuple[list[np.ndarray], np.ndarray | None]:
 
     Returns:
         Arrays of one length, and row numbers int32 (rows,); None where all rows count.
+
+    Raises:
+        ValueError: there are more rows than int32 can number.
     """
     chosen = next((a for a in data if isinstance(a, Selected)), None)
+    rows = len(data[0] if chosen is None else chosen.array)
+    if rows > MOST_ROWS:
+        raise ValueError(
+            f"rows are numbered up to {MOST_ROWS:,}, received {rows:,}: give them as train.Batches"
+        )
     if chosen is None:
         return list(data), None
     whole = []

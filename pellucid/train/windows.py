@@ -23,7 +23,7 @@ from .programs import fill_orders
 from .shuffle import WINDOWS
 
 WINDOW_BYTES = 1 << 25
-"""About how much a window takes, counted in the model's dtype; two are held."""
+"""About how much a window takes, counted in the model's dtype."""
 
 _PATIENCE = 5.0
 """Seconds for which the end of a run waits for a source to close."""
