@@ -133,16 +133,21 @@ def part_of(kernel: Kernel, left: list[Part]) -> Part | None:
     if kernel.kind != "contract" or root is None:
         return None
     elements, depth = size_of(root)
-    for i, part in enumerate(left):
-        if (part.elements, part.depth) == (elements, depth):
-            return left.pop(i)
-    if not root.name.startswith("winograd") or not elements:
-        return None
+    tiles = root.name.startswith("winograd")
     channels = root.inputs[0].shape[-1], root.shape[-1]
+
+    def may_be(part: Part) -> bool:
+        """Products of tiles say which channels they are of."""
+        back = part.direction == "input gradient"
+        return not tiles or channels == (part.channels[::-1] if back else part.channels)
+
     for i, part in enumerate(left):
-        own = part.channels[::-1] if part.direction == "input gradient" else part.channels
+        if may_be(part) and (part.elements, part.depth) == (elements, depth):
+            return left.pop(i)
+    for i, part in enumerate(left):
         along = (part.elements == elements) != (part.depth == depth)
-        if own == channels and along and part.elements >= elements and part.depth >= depth:
+        fits = along and part.elements >= elements > 0 and part.depth >= depth
+        if tiles and may_be(part) and fits:
             rest = {"elements": part.elements - elements} if part.depth == depth else {}
             left[i] = part._replace(**(rest or {"depth": part.depth - depth}))
             return part
