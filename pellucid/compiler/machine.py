@@ -28,8 +28,9 @@ def _initialize(target: Target, host: bool) -> None:
 
 def _target_machine(target: Target, *, jit: bool) -> Any:
     _initialize(target, host=jit)
+    # a higher level takes a sixth longer and makes no step faster
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=3, jit=jit, reloc="pic", codemodel="default"
+        cpu=target.cpu, features=target.features, opt=1, jit=jit, reloc="pic", codemodel="default"
     )
 
 
