@@ -279,9 +279,10 @@ def _checkpoint(
 ) -> Checkpoint:
     """The checkpoint that the options name; those of its folds need files of their own too."""
     found = Checkpoint(path) if every is None else Checkpoint(path, every)
+    model = Checkpoint(output).latest
     for each in (found, *(_of_fold(found, fold) for fold in range(1, folds + 1))):
         check_output(str(each.path), *inputs)
-        if each.latest == Checkpoint(output).latest:
+        if each.latest == model:
             raise DataError(
                 f"the checkpoint and the model need files of their own, both are {each.path}"
             )

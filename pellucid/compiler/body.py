@@ -332,10 +332,9 @@ class Body:
             more = self.w.let(f"icmp slt i64 {following}, {self.lengths[0]}")
             following = self.w.let(f"select i1 {more}, i64 {following}, i64 {row}")
             pointer = self.row_pointer(node, "body", Position([following, 0]))
-            self.w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
             for line in range(0, size, LINE):
                 at = memory.address(self.w, node.dtype, pointer, line // node.dtype.itemsize)
-                self.w.line(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
+                memory.ask(self.w, at)
 
     def clamped(self, dtype: np.dtype, number: str, rows: int) -> str:
         """A row number (an i64) taken into the table."""

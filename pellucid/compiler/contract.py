@@ -25,7 +25,7 @@ from .body import LINE, Body, Position
 from .ir import Writer, element, fitting
 from .kernels import Kernel, Plan
 from .nest import share
-from .tiles import SHARES, Axis, Within, choose, depth_of, shared_axes, within
+from .tiles import SHARES, Axis, Within, choose, depth_of, shared_axes, within_of
 from .views import View
 
 UNROLLED_EPILOGUE = 96
@@ -104,7 +104,7 @@ class Contraction:
         shares = SHARES // max(parts, 1) if shared else 1
         self.within = None
         if not self.is_short and not kernel.blocks:
-            self.within = within(self.left, self.batch, self.rows, self.depth)
+            self.within = within_of(self.left, self.batch, self.rows, self.depth)
         lengths = [n for n, _ in self.rows]
         single = None if self.within is None else self.within.axis
         self.tiling = choose(
@@ -311,7 +311,6 @@ class Contraction:
             if math.prod(cursor.buffer.shape) < FAR:
                 continue
             size = cursor.buffer.dtype.itemsize
-            w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
             at = body.offset(cursor, Position([*tile.batch, *tile.rows, tile.left]))
             start = memory.address(w, cursor.buffer.dtype, body.base(cursor.buffer), at)
             strides = cursor.strides[first + self.tiling.axis : -1]
@@ -319,8 +318,7 @@ class Contraction:
                 row = self._displacement(m, strides)
                 for lane in range(0, tile.width * self.w.lanes, LINE // size):
                     place = memory.address(w, cursor.buffer.dtype, start, row + lane)
-                    write = int(cursor in written)
-                    w.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 {write}, i32 3, i32 1)")
+                    memory.ask(w, place, write=cursor in written)
 
     # -- the walk -----------------------------------------------------------
 

@@ -151,16 +151,7 @@ def _met(x: Tensor, geometry: Geometry, size: Shape, pieces: list[Piece]) -> lis
     """What each piece of the kernel meets, padding included."""
     x = _in_plane(padded(x, geometry.before, geometry.after, geometry.between))
     rest = x.shape[2] - size[-1]
-    return [_part(x, 2, start, rest + stop) for start, stop, _ in pieces]
-
-
-def _part(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
-    """A stretch of it along one axis."""
-    if (start, stop) == (0, x.shape[axis]):
-        return x
-    first, last = [0] * x.ndim, list(x.shape)
-    first[axis], last[axis] = start, stop
-    return apply("slice", x, start=tuple(first), stop=tuple(last), step=(1,) * x.ndim)
+    return [x[:, :, start : rest + stop] for start, stop, _ in pieces]
 
 
 def _in_tiles(x: Tensor, w: Tensor, geometry: Geometry, pieces: list[Piece]) -> Tensor:
@@ -168,7 +159,7 @@ def _in_tiles(x: Tensor, w: Tensor, geometry: Geometry, pieces: list[Piece]) -> 
     kernel = reshape(w, (1, *w.shape)) if w.ndim == 3 else w
     total: Tensor | None = None
     for seen, (start, stop, places) in zip(met, pieces, strict=True):
-        y = winograd.convolution(seen, _part(kernel, 1, start, stop), places)
+        y = winograd.convolution(seen, kernel[:, start:stop], places)
         total = y if total is None else total + y
     assert total is not None
     return total
@@ -286,11 +277,8 @@ def _beside_gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry, coun
     found = reshape(found, (*found.shape[:-1], count, features))
     total: Tensor | None = None
     for i in range(count):
-        start, stop = [0] * found.ndim, list(found.shape)
-        start[len(size) - 1], stop[len(size) - 1] = i * stride, i * stride + size[-1]
-        start[-2], stop[-2] = i, i + 1
-        one = (1,) * found.ndim
-        part = apply("slice", found, start=tuple(start), stop=tuple(stop), step=one)
+        along = slice(i * stride, i * stride + size[-1])
+        part = found[(slice(None),) * (len(size) - 1) + (along, slice(None), slice(i, i + 1))]
         total = part if total is None else total + part
     assert total is not None
     return reshape(total, (*size, x.shape[-1], features))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pellucid.core.node import Node
 from pellucid.core.storage import LANES
-from pellucid.core.winograd import Pair, sees, size_of
+from pellucid.core.winograd import coordinates_of, tiles_of
 
 TILES = {"winograd": 16, "winograd_gradient": 64}
 """Tiles that a block should have: more where each turn reads and writes all sums."""
@@ -44,11 +44,6 @@ class Table(NamedTuple):
         return self.coordinates * self.apart
 
 
-def coordinates_of(root: Node) -> Pair:
-    """How many coordinates there are along each axis."""
-    return sees(root.attr("places"), size_of(root))
-
-
 def _on_desk(root: Node, rows: int, columns: int) -> Table:
     """A matrix for each coordinate; those of whole KiB are moved apart, as rows in storage."""
     return Table(math.prod(coordinates_of(root)), rows, columns, rows * columns + LANES)
@@ -56,13 +51,6 @@ def _on_desk(root: Node, rows: int, columns: int) -> Table:
 
 def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
-
-
-def tiles_of(root: Node) -> Pair:
-    """How many tiles lie below each other, and side by side."""
-    y = root.shape if root.name == "winograd" else root.inputs[1].shape
-    places = root.attr("places")
-    return y[1] // places[0], y[2] // places[1]
 
 
 def block_of(root: Node) -> Block:

@@ -50,6 +50,20 @@ def spread(w: Writer, dtype: np.dtype, scalar: str) -> str:
     return w.let(f"shufflevector {t} {one}, {t} poison, <{w.lanes} x i32> zeroinitializer")
 
 
+def ask(w: Writer, pointer: str, *, write: bool = False, near: bool = True) -> None:
+    """Ask for the line at an address ahead of its use.
+
+    Args:
+        w: where to write.
+        pointer: the address; beyond all memory it does no harm.
+        write: it is going to be written.
+        near: it belongs into the nearest cache.
+    """
+    w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    kind = f"i32 {int(write)}, i32 {3 if near else 2}, i32 1"
+    w.line(f"call void @llvm.prefetch.p0(ptr {pointer}, {kind})")
+
+
 def load(w: Writer, dtype: np.dtype, pointer: str, stride: int, valid: int, roomy: bool) -> str:
     """A vector whose lanes lie `stride` elements apart."""
     if stride == 0:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pellucid.core.node import Node
 from pellucid.core.storage import LANES
-from pellucid.core.winograd import sees, size_of
+from pellucid.core.winograd import coordinates_of, size_of, tiles_of
 
 from .views import View
 
@@ -43,12 +43,11 @@ def terms(root: Node) -> int:
         return math.prod(root.inputs[0].shape[-depth_axes(root) :])
     if root.name == "winograd_kernel":
         return 2
-    places, size = root.attr("places"), size_of(root)
-    coordinates = math.prod(sees(places, size))
+    x, coordinates = root.inputs[0].shape, math.prod(coordinates_of(root))
     if root.name == "winograd":
-        return root.inputs[0].shape[-1] * coordinates // math.prod(places)
-    tiles = math.prod(root.inputs[1].shape[:3]) // root.shape[0] // math.prod(places)
-    return tiles * coordinates // math.prod(size)
+        return x[-1] * coordinates // math.prod(root.attr("places"))
+    tiles = x[0] // root.shape[0] * math.prod(tiles_of(root))
+    return tiles * coordinates // math.prod(size_of(root))
 
 
 def depth_of(root: Node, left: View, right: View) -> list[Axis]:
@@ -85,7 +84,7 @@ ROOM, SPARED = 8, 0.1
 be with padding, for these to be left out."""
 
 
-def within(
+def within_of(
     left: View, batch: Sequence[Axis], rows: Sequence[tuple[int, int]], depth: Sequence[Axis]
 ) -> Within | None:
     """Where the first contracted axis walks over padding, so that it could be cut; else None.

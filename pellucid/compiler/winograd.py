@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pellucid.core.storage import LANES
-from pellucid.core.winograd import change, size_of
+from pellucid.core.winograd import change, coordinates_of, size_of, tiles_of
 
 from . import memory
 from .body import LINE, Body, Cursor, Position
-from .desk import Table, block_of, coordinates_of, tables_of, tiles_of
+from .desk import Table, block_of, tables_of
 from .ir import Writer, splat, vector
 from .kernels import Kernel, Plan
 from .nest import share
@@ -34,17 +34,17 @@ Apply = Callable[[np.ndarray, Sequence[str]], list[str]]
 """From a matrix and values to their product."""
 
 
-class Stretch(NamedTuple):
-    """Memory that is going to be read or written: a pointer, and elements from there on."""
-
-    pointer: str
-    elements: int
-    written: bool
-
-
 Turn = Callable[[str, list[str]], tuple[list[str], list[str]]]
 """From where a tile stands, and what the one before it handed on, to its coordinates and what it
 hands on."""
+
+
+class Stretch(NamedTuple):
+    """Memory that is going to be read or written: a pointer, and bytes from there on."""
+
+    pointer: str
+    size: int
+    written: bool
 
 
 class _Writing:
@@ -87,6 +87,11 @@ class _Writing:
         """A vector."""
         at = memory.address(self.w, self.dtype, start, offset)
         return memory.load(self.w, self.dtype, at, 1, LANES, roomy=True)
+
+    def grid_at(self, at: str, shape: tuple[int, int], strides: Sequence[int]) -> Grid:
+        """A table of vectors."""
+        (height, width), (down, right) = shape, strides
+        return [[self.load(at, i * down + j * right) for j in range(width)] for i in range(height)]
 
     def store(self, value: str, start: str, offset: int = 0) -> None:
         """Store a vector."""
@@ -315,18 +320,15 @@ class _Tiled(_Writing):
 
         Products leave the memory idle; what comes before and after waits for it.
         """
-        self.w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
 
         def ask(coordinate: Index) -> None:
-            for pointer, elements, written in wanted:
-                lines = -(-elements * self.dtype.itemsize // LINE)
-                each = -(-lines // math.prod(self.coordinates))
+            for pointer, size, written in wanted:
+                each = -(-size // (LINE * math.prod(self.coordinates)))
                 first = self.body.times(coordinate, each * LINE)
                 for line in range(each):
                     offset = self.body.plus(first, line * LINE)
                     at = self.w.let(f"getelementptr i8, ptr {pointer}, i64 {offset}")
-                    kind = f"i32 {int(written)}, i32 {3 if written else 2}, i32 1"
-                    self.w.line(f"call void @llvm.prefetch.p0(ptr {at}, {kind})")
+                    memory.ask(self.w, at, write=written, near=written)
 
         return ask
 
@@ -334,22 +336,19 @@ class _Tiled(_Writing):
         self, values: View | Cursor, image: Index, top: Index, *, written: bool = False
     ) -> Stretch:
         """Where a block of tiles lies in a value."""
-        assert values.buffer is not None
+        buffer = values.buffer
+        assert buffer is not None
         far, down = values.strides[0], values.strides[1] * self.places[0]
         whole = self.block.images > 1 or self.parts == 1
         elements = self.block.images * far if whole else self.block.rows * down
-        start = memory.address(
-            self.w, values.buffer.dtype, self.body.base(values.buffer), values.offset
-        )
-        return Stretch(self.at(start, (image, far), (top, down)), elements, written)
+        place = self.body.plus(self.body.times(image, far), self.body.times(top, down))
+        at = self.body.plus(place, values.offset)
+        pointer = memory.address(self.w, buffer.dtype, self.body.base(buffer), at)
+        return Stretch(pointer, elements * buffer.dtype.itemsize, written)
 
     def table_at(self, table: Table, at: str) -> Grid:
         """A vector of every coordinate."""
-        height, width = self.coordinates
-        return [
-            [self.load(at, (i * width + j) * table.apart) for j in range(width)]
-            for i in range(height)
-        ]
+        return self.grid_at(at, self.coordinates, (self.coordinates[1] * table.apart, table.apart))
 
     def along_row(
         self, view: View, source: str, table: Table, into: str, carried: list[str], turn: Turn
@@ -480,12 +479,11 @@ class Gradient(_Tiled):
 
     def _spread(self, table: Table, image: Index, top: Index) -> None:
         """What came back to a tile, A g A'."""
-        view, (height, width) = self.plan.operand(self.root, 1), self.places
-        down, right = view.strides[1:3]
+        view = self.plan.operand(self.root, 1)
         matrices = [change.places.T for change in self.changes]
 
         def turn(at: str, before: list[str]) -> tuple[list[str], list[str]]:
-            g = [[self.load(at, p * down + q * right) for q in range(width)] for p in range(height)]
+            g = self.grid_at(at, self.places, view.strides[1:3])
             rows = self.grid(self.to_coordinates, matrices, g)
             return [value for row in rows for value in row], []
 
@@ -497,17 +495,14 @@ class KernelChange(_Writing):
     """Writes a `winograd_kernel`: a kernel to its coordinates; shared along the channels."""
 
     def _write(self) -> None:
-        view, (height, width) = self.plan.operand(self.root, 0), size_of(self.root)
+        view = self.plan.operand(self.root, 0)
         channels, features = self.root.shape[2:]
         matrices = [change.kernel for change in self.changes]
-        start, (down, right, far, _) = self.start(view), view.strides
+        start, far = self.start(view), view.strides[2]
         for channel in self.tasks(channels):
             for feature in self.vectors(features):
                 at = self.at(start, (channel, far), (feature, 1))
-                w = [
-                    [self.load(at, i * down + j * right) for j in range(width)]
-                    for i in range(height)
-                ]
+                w = self.grid_at(at, size_of(self.root), view.strides[:2])
                 for i, row in enumerate(self.grid(self.to_coordinates, matrices, w)):
                     for j, value in enumerate(row):
                         self.finish(value, [i, j, channel, feature])

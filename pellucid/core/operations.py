@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from .node import Node, topological
-from .winograd import sees, size_of
+from .winograd import coordinates_of, tiles_of
 
 
 def _results(node: Node) -> int:
@@ -39,9 +39,8 @@ def _products(node: Node) -> int:
 
 def _coordinates(node: Node) -> int:
     """What tiles see, at their coordinates: so many for each channel of each tile."""
-    places, y = node.attr("places"), node if node.name == "winograd" else node.inputs[1]
-    tiles = math.prod(y.shape[:3]) // math.prod(places)
-    return tiles * math.prod(sees(places, size_of(node))) * node.inputs[0].shape[-1]
+    x = node.inputs[0].shape
+    return x[0] * math.prod(tiles_of(node)) * math.prod(coordinates_of(node)) * x[-1]
 
 
 Count = Callable[[Node], int]

@@ -123,19 +123,35 @@ def _vectors(channels: int, features: int) -> None:
         )
 
 
+def _size(u: Node | np.ndarray, places: Pair) -> Pair:
+    """The size of the kernel that has such coordinates."""
+    return u.shape[0] - places[0] + 1, u.shape[1] - places[1] + 1
+
+
 def size_of(node: Node) -> Pair:
     """The size of the kernel."""
     if node.name == "winograd":
-        (n, k), (p, q) = node.inputs[1].shape[:2], node.attr("places")
-        return n - p + 1, k - q + 1
+        return _size(node.inputs[1], node.attr("places"))
     size = node.attr("size") if node.name == "winograd_gradient" else node.inputs[0].shape[:2]
     return cast(Pair, size)
+
+
+def coordinates_of(node: Node) -> Pair:
+    """How many coordinates there are along each axis."""
+    return sees(node.attr("places"), size_of(node))
+
+
+def tiles_of(node: Node) -> Pair:
+    """How many tiles lie below each other, and side by side."""
+    y = node.shape if node.name == "winograd" else node.inputs[1].shape
+    places = node.attr("places")
+    return y[1] // places[0], y[2] // places[1]
 
 
 def _rule(x: Node, u: Node, places: Pair) -> Rule:
     if len(u.shape) != 4 or u.shape[2] != x.shape[-1] or u.dtype != x.dtype:
         raise ValueError(f"expected a kernel's coordinates for {x}, received {u}")
-    size = u.shape[0] - places[0] + 1, u.shape[1] - places[1] + 1
+    size = _size(u, places)
     y = tuple(n - k + 1 for n, k in zip(x.shape[1:3], size, strict=True))
     _fits(x, y, places, size)
     _vectors(*u.shape[2:])
@@ -151,7 +167,7 @@ def _seen(x: np.ndarray, places: Pair, size: Pair) -> np.ndarray:
 
 
 def _reference(x: np.ndarray, u: np.ndarray, places: Pair) -> np.ndarray:
-    size = u.shape[0] - places[0] + 1, u.shape[1] - places[1] + 1
+    size = _size(u, places)
     down, across = _changes(places, size)
     products = np.einsum("bdaijc,ijcf->bdaijf", _seen(x, places, size), u)
     y = np.einsum("pi,qj,bdaijf->bdpaqf", down.places, across.places, products)

@@ -460,7 +460,7 @@ class Learner(Training, CallbackSupportMixin, BaseEstimator):
             )
         )
         with threads_for(self.threads), self._engine(X, self._dtype_learned()) as engine:
-            return dense_output(engine, X, None if layer is None else engine.end_of(layer))
+            return dense_output(engine, X, None if layer is None else engine.network.end_of(layer))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -119,31 +119,6 @@ class Engine:
                 del self._trainers[next(iter(self._trainers))]
         return self._trainers[key]
 
-    def end_of(self, layer: int | str) -> int | str:
-        """How many of the model's layers lead to the output of a hidden layer; a name stays one.
-
-        Args:
-            layer: which one, counted from 0, or from the end as -1; or the name of a part.
-
-        Raises:
-            ValueError: there is no such layer.
-        """
-        if isinstance(layer, str):
-            known = [name for name in self.model.named_modules() if name]
-            if layer not in known:
-                raise ValueError(f"the network has no part {layer!r}; it has {', '.join(known)}")
-            return layer
-        ends = self.network.ends
-        if not -len(ends) <= layer < len(ends):
-            raise ValueError(
-                f"layer must be a number from 0 to {len(ends) - 1}, or from -{len(ends)} to -1, "
-                f"of one of {len(ends)} hidden layers, received {layer!r}"
-                if ends
-                else "the network has no hidden layers with a number: only nn.Sequential of "
-                "several layers has; name a part of it, as named_modules() does"
-            )
-        return ends[layer]
-
     def output(self, X: np.ndarray, end: int | str | None = None, start: int = 0) -> np.ndarray:
         """What the network gives, or some of its layers.
 

@@ -121,8 +121,8 @@ class AnyNetwork(HiddenFeatures, OwnNetwork):
 
     @property
     def _n_features_out(self) -> int:
-        engine = Engine(Network(self.model_, self._ends, ()))
-        last = nn.Sequential(*engine.model.layers[: engine.end_of(-1)])
+        network = Network(self.model_, self._ends, ())
+        last = nn.Sequential(*network.model.layers[: network.end_of(-1)])
         return math.prod(output_shape(last, np.empty((1, *self._row))))
 
     def _checked(self, X: Any, y: Any, first: bool) -> tuple[Any, Any]:
