@@ -325,8 +325,8 @@ class _Tiled(_Writing):
             for pointer, size, written in wanted:
                 each = -(-size // (LINE * math.prod(self.coordinates)))
                 first = self.body.times(coordinate, each * LINE)
-                for line in range(each):
-                    offset = self.body.plus(first, line * LINE)
+                for line in self.along(each):
+                    offset = self.body.plus(first, self.body.times(line, LINE))
                     at = self.w.let(f"getelementptr i8, ptr {pointer}, i64 {offset}")
                     memory.ask(self.w, at, write=written, near=written)
 

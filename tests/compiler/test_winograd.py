@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pellucid.compiler import convolve
+import pellucid as pe
+from pellucid.compiler import convolve, pipeline, target
 from pellucid.core import winograd
 from pellucid.core.convolution import Geometry
 from pellucid.core.node import placeholder
@@ -43,3 +44,14 @@ def test_kernels_of_every_size_agree_with_the_reference(size):
     c = trace(partial(with_gradients, geometry), x, w)
     for found, right in zip(run(c, [x, w]), reference(c, [x, w]), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
+
+
+def test_code_does_not_grow_with_what_is_asked_for_ahead():
+    def lines(length):
+        x, w = np.ones((2, length, 32), np.float32), np.ones((3, 32, 32), np.float32)
+        c = trace(lambda x, w: pe.relu(pe.conv(x, w)), x, w)
+        text = pipeline.to_text(c, target.current())[1]
+        assert "prefetch" in text
+        return text.count("\n")
+
+    assert lines(6002) < lines(62) + 20
