@@ -66,7 +66,9 @@ def run(
     made = program(computation)
     if isinstance(made, CompiledProgram):
         made.furnish(compiler.get_threads())
-        made._memory[...] = made._own[...] = 0xFF  # nothing may be read before it is written
+        made._memory[made.zeros :] = made._own[...] = (
+            0xFF  # nothing may be read before it is written
+        )
     made.run([a for a, _ in given], [o for o, _ in outputs], steps)
     for (_, raw), kept in zip(given, before, strict=True):
         assert raw.tobytes() == kept.tobytes(), "an input was written to"

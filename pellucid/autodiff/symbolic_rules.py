@@ -20,7 +20,7 @@ import sympy as sp
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
 
-from pellucid.core import convolution, pooling, standardize
+from pellucid.core import argmax, convolution, pooling, standardize
 from pellucid.core.node import TABLE, Node, placeholder, topological, tracing
 from pellucid.core.tensor import Tensor
 
@@ -352,6 +352,7 @@ RULES: dict[str, Rule] = {
     "tensordot": _tensordot,
     "convolution": lowered(_with_geometry(convolution.lowered)),
     "kernel_gradient": lowered(_with_geometry(convolution.lowered_gradient)),
+    "argmax": lowered(argmax.lowered),
     "max_pool": lowered(pooling.lowered),
     "standardize": lowered(standardize.lowered),
     "reshape": moved("reshape"),

@@ -56,6 +56,9 @@ SHORTEST, LONGEST = 3, 5
 CHANGE = 0.6
 """Multiply-adds that it takes to bring a number to one coordinate along one axis, or back."""
 
+FEW_VECTORS = 64
+"""Vectors of a kernel's gradient up to which it is a sum of two."""
+
 DEEP = 32
 """Terms per element from which the folded product is worth storing."""
 
@@ -99,8 +102,10 @@ def kernel_gradient(n: Node) -> Tensor:
         along = size[-1] * x.shape[-1] if geometry.dilation[-1] == 1 else 0
         if 2 * features > LANES and along >= 2 * LANES:
             return _turned(x, g, size, geometry)
-    if geometry.groups > 1 or 2 * features > LANES or GAIN * beside > size[-1]:
+    if geometry.groups > 1:
         return lowered_gradient(x, g, size, geometry)
+    if 2 * features > LANES or GAIN * beside > size[-1]:
+        return _gradient(x, g, size, geometry)
     return _beside_gradient(x, g, size, geometry, count)
 
 
@@ -268,12 +273,29 @@ def _beside(x: Tensor, w: Tensor, geometry: Geometry, g: int) -> Tensor:
     return reshape(y, (*y.shape[:-2], y.shape[-2] * g, features))
 
 
+def _gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry) -> Tensor:
+    """A kernel's gradient; where it has few elements, a sum of two, of either half of the batch.
+
+    So the workers have more to share than a few tiles, of which one would do the last alone.
+    """
+    vectors = math.prod(size) * x.shape[-1] * -(-g.shape[-1] // LANES)
+    if vectors > FEW_VECTORS or x.shape[0] % 2 or 0 in g.shape:
+        return lowered_gradient(x, g, size, geometry)
+    n = len(size)
+    x = padded(x, geometry.before, geometry.after, geometry.between)
+    seen = windows_of(x, size, geometry.stride, geometry.dilation)  # (B, *O, *K, C)
+    left, right = (reshape(v, (2, v.shape[0] // 2, *v.shape[1:])) for v in (seen, g))
+    places, within = tuple(range(1, n + 2)), tuple(range(n + 2, 2 * n + 3))
+    halves = tensordot(transpose(left, (0, *within, *places)), right, 1, n + 1)
+    return sum(halves, 0)
+
+
 def _beside_gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry, count: int) -> Tensor:
     features, stride = g.shape[-1], geometry.stride[-1]
     wide = reshape(g, (*g.shape[:-2], g.shape[-2] // count, count * features))
     reached = (*size[:-1], size[-1] + (count - 1) * stride)
     further = geometry._replace(stride=(*geometry.stride[:-1], count * stride))
-    found = lowered_gradient(x, wide, reached, further)  # (*K', C, g F)
+    found = _gradient(x, wide, reached, further)  # (*K', C, g F)
     found = reshape(found, (*found.shape[:-1], count, features))
     total: Tensor | None = None
     for i in range(count):

@@ -109,7 +109,7 @@ def merge(
     Args:
         plan: changed where they merge.
         producer, consumer: two kernels; the second does not come before the first.
-        siblings: they are reductions over the same axes, and neither needs the other.
+        siblings: they are reductions over the same axes.
     """
     if not siblings and not _loops_agree(producer, consumer):
         return None
@@ -123,8 +123,6 @@ def merge(
         producer.roots + consumer.roots if siblings else leader.roots,
         producer.stores + consumer.stores,
     )
-    if siblings and consumer in plan.after[producer]:
-        return None
     if not is_legal(plan, result) or _is_reached_otherwise(plan, producer, consumer):
         return None
     if siblings and _is_reached_otherwise(plan, consumer, producer):

@@ -17,7 +17,7 @@ from pellucid.core.node import Node, Shape, topological
 from pellucid.core.program import Computation
 from pellucid.core.storage import Cell, strides_of
 
-from .views import Buffer, View, packed_strides, refines, squeeze, temporary
+from .views import Buffer, View, packed_strides, refines, reshaped, squeeze, temporary
 
 
 class Store(NamedTuple):
@@ -129,6 +129,8 @@ class Plan:
         phases: kernels in order; workers meet between phases (`schedule`).
         serial: kernels too small to share; the first worker runs them.
         offsets, memory: temporaries' places in the program's memory, in bytes.
+        kept, zeros: temporaries in which zeros stay from step to step, and their bytes, with which
+            the program's memory begins.
         desk: bytes that each worker needs for itself while a kernel runs.
         desks: where all of them are: a place that holds their address.
         table: buffers whose addresses the program is given, kernel after kernel (`render`).
@@ -147,9 +149,18 @@ class Plan:
     serial: set[Kernel] = field(default_factory=set)
     offsets: dict[Buffer, int] = field(default_factory=dict)
     memory: int = 0
+    kept: list[Buffer] = field(default_factory=list)
+    zeros: int = 0
     desk: int = 0
     desks: Buffer = field(default_factory=lambda: Buffer("desks", (1,), np.dtype(np.int64), (1,)))
     table: list[Buffer] = field(default_factory=list)
+
+    def remove(self, kernel: Kernel) -> None:
+        """Take a kernel out, with what was known of its neighbours."""
+        self.kernels.remove(kernel)
+        for near, back in ((self.before, self.after), (self.after, self.before)):
+            for other in near.pop(kernel):
+                back[other].discard(kernel)
 
     def operand(self, node: Node, position: int) -> View:
         """Where a node reads an input."""
@@ -231,6 +242,8 @@ class _Placer:
         for node in nodes:
             if node.name == "pad" and not any(node.attr("between")):
                 (x,) = node.inputs
+                if x.name == "reshape" and refines(*map(squeeze, (x.inputs[0].shape, x.shape))):
+                    (x,) = x.inputs
                 computed = x.primitive.kind in FRAMED or x.name == "gather"
                 if computed and x.value is None and x not in self.inputs:
                     self.frames.setdefault(x, node)
@@ -331,11 +344,13 @@ class _Placer:
         before, after = pad.attr("before"), pad.attr("after")
         buffer = temporary(pad.shape, pad.dtype, node)
         offset = sum(n * s for n, s in zip(before, buffer.strides, strict=True))
-        buffer.frame = (offset, buffer.strides)
-        self.plan.views[pad], self.plan.views[node] = buffer.whole(), buffer.home()
+        buffer.frame = (offset, pad.inputs[0].shape)
+        home = reshaped(buffer.home(), node.shape)
+        assert home is not None
+        self.plan.views[pad], self.plan.views[node] = buffer.whole(), home
         shape, start = list(pad.shape), 0
         for axis, stride in enumerate(buffer.strides):
-            low, high, inner = before[axis], after[axis], node.shape[axis]
+            low, high, inner = before[axis], after[axis], buffer.frame[1][axis]
             sides = [(start, low), (start + (low + inner) * stride, high)]
             if low == high and low:
                 wide = (*shape[:axis], 2, low, *shape[axis + 1 :])

@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
 
 from pellucid.core.node import Node
 from pellucid.core.storage import LANES
 
 from . import memory
 from .body import Body, Position, lane_mask, neutral
-from .ir import Writer, element, fitting, vector
+from .ir import Writer, element, fitting, splat, vector
 from .kernels import Kernel, Plan
+from .lanes import Lanes
 from .vector import EMIT
 
 Index = str | int
@@ -32,8 +36,22 @@ WRITTEN_OUT, LONG = 9, 112
 """Turns up to which a reduction is written without loops, such as the windows of a pooling, and
 loads and operations in them from which it is not: what is long takes long to compile."""
 
-UNROLLED = 8
-"""Vectors up to which a map is written without loops."""
+UNROLLED, FEW = 8, 2
+"""Vectors up to which a map is written without loops, and rows up to which its inner loop is."""
+
+
+class Running(NamedTuple):
+    """A vector that a reduction hands on from turn to turn.
+
+    Attributes:
+        root: whose result it is in the end, if of any.
+        dtype: of its elements.
+        start: what it is at first.
+    """
+
+    root: Node | None
+    dtype: np.dtype
+    start: str
 
 
 class Nest:
@@ -108,10 +126,14 @@ class Nest:
             self._map_unrolled(rows, blocks, tail, lanes)
             return
         if rows:
-            with self.outer_loops(list(range(len(rows))), at, split=True):
-                if len(rows) == 1:
+            last = len(rows) - 1
+            written = last > 0 and rows[-1] <= FEW  # its indices are known numbers then
+            with self.outer_loops(list(range(last + 1 - written)), at, split=True):
+                if last == 0:
                     self.body.look_ahead(at.indices[0])
-                self._map_row(at, "0", str(blocks), blocks, tail)
+                for index in range(rows[-1]) if written else at.indices[last : last + 1]:
+                    at.indices[last] = index
+                    self._map_row(at, "0", str(blocks), blocks, tail)
         else:
             start, stop = self.bounds(blocks)
             self._map_row(at, start, stop, blocks, 0)
@@ -222,6 +244,18 @@ class Nest:
 
     # -- reductions ---------------------------------------------------------
 
+    def _running(self) -> list[Running]:
+        """What the reductions hand on from turn to turn: of `argmax` the maximum as well."""
+        found = []
+        for root in self.kernel.roots:
+            if root.name == "argmax":
+                seen = root.inputs[0].dtype
+                found.append(Running(None, seen, neutral(seen, "max")))
+                found.append(Running(root, root.dtype, splat(root.dtype, 0)))
+            else:
+                found.append(Running(root, root.dtype, neutral(root.dtype, root.name)))
+        return found
+
     def _combine(self, root: Node, running: str, value: str, valid: int | None = None) -> str:
         """A running vector with the value to reduce; lanes that do not count stay out."""
         if valid is not None and valid < self.w.lanes:
@@ -230,6 +264,25 @@ class Nest:
             )
         name = {"sum": "add", "max": "maximum"}[root.name]
         return EMIT[name](self.w, root.dtype, running, value)
+
+    def _greater(self, root: Node, running: list[str], value: str, at: Position) -> list[str]:
+        """The greatest value so far, and where it stands: the first of equal ones."""
+        seen, number = root.inputs[0].dtype, root.dtype
+        greatest, new = Lanes(self.w, seen, running[0]), Lanes(self.w, seen, value)
+        here: Index = 0
+        for axis in self.reduced:
+            here = self.body.plus(self.body.times(here, self.lengths[axis]), at.indices[axis])
+        if isinstance(here, int):
+            place = splat(number, here)
+        else:
+            place = memory.spread(self.w, number, self.w.let(f"trunc i64 {here} to i32"))
+        stays = greatest >= new
+        if seen.kind == "f":
+            stays = stays | greatest.is_nan()
+        return [
+            EMIT["maximum"](self.w, seen, running[0], value),
+            self.w.select(number, stays.name, running[1], place),
+        ]
 
     def _body_at(self, at: Position) -> list[str]:
         """Evaluate the body; the values to reduce."""
@@ -244,14 +297,14 @@ class Nest:
             return turn(at, running)
         length = self.lengths[axes[0]]
         turns = math.prod(self.lengths[axis] for axis in axes)
-        vectors = len(running) // len(self.kernel.roots)
+        states = self._running()
+        vectors = len(running) // len(states)
         if turns <= WRITTEN_OUT and turns * vectors * (1 + len(self.kernel.nodes)) < LONG:
             for index in range(length):
                 at.indices[axes[0]] = index
                 running = self._inside_loops(at, axes[1:], running, turn)
             return running
-        roots = self.kernel.roots
-        kinds = [self.w.vector(r.dtype) for r in roots for _ in range(len(running) // len(roots))]
+        kinds = [self.w.vector(state.dtype) for state in states for _ in range(vectors)]
         with self.w.loop("0", str(length), carried=list(zip(kinds, running, strict=True))) as loop:
             at.indices[axes[0]] = loop.index
             loop.following = self._inside_loops(at, axes[1:], loop.values, turn)
@@ -319,23 +372,28 @@ class Nest:
 
     def _columns(self, at: Position, lane: str | int, valid: list[int]) -> None:
         """Reduce along the rows for some neighbouring vectors of columns."""
-        roots = self.kernel.roots
         starts = [self.body.plus(lane, i * self.w.lanes) for i in range(len(valid))]
+        states = self._running()
+        place = {state.root: i for i, state in enumerate(states)}
 
         def turn(at: Position, running: list[str]) -> list[str]:
             following = list(running)
             for v, (start, count) in enumerate(zip(starts, valid, strict=True)):
-                found = self._body_at(Position([*at.indices[:-1], start], count))
-                for n, (root, value) in enumerate(zip(roots, found, strict=True)):
-                    i = n * len(valid) + v
-                    following[i] = self._combine(root, running[i], value)
+                here = Position([*at.indices[:-1], start], count)
+                for root, value in zip(self.kernel.roots, self._body_at(here), strict=True):
+                    i = place[root] * len(valid) + v
+                    if root.name == "argmax":
+                        both = slice(i - len(valid), i + 1, len(valid))
+                        following[both] = self._greater(root, running[both], value, here)
+                    else:
+                        following[i] = self._combine(root, running[i], value)
             return following
 
-        first = [neutral(root.dtype, root.name) for root in roots for _ in valid]
-        running = self._inside_loops(at, list(self.reduced), first, turn)
+        begin = [state.start for state in states for _ in valid]
+        running = self._inside_loops(at, list(self.reduced), begin, turn)
         for v, (start, count) in enumerate(zip(starts, valid, strict=True)):
-            for n, root in enumerate(roots):
-                self.body.values[root] = running[n * len(valid) + v]
+            for root in self.kernel.roots:
+                self.body.values[root] = running[place[root] * len(valid) + v]
             self.body.write_section("outer", Position([*at.indices[:-1], start], count))
 
 

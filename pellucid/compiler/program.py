@@ -78,6 +78,7 @@ def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], byt
     description = {
         "slots": slots,
         "memory": plan.memory,
+        "zeros": plan.zeros,
         "desk": plan.desk,
         "shared": any(k not in plan.serial for k in plan.kernels),
     }
@@ -85,7 +86,11 @@ def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], byt
 
 
 class CompiledProgram:
-    """Runs a computation as machine code."""
+    """Runs a computation as machine code.
+
+    Attributes:
+        zeros: bytes of its memory, from its beginning, in which zeros stay where they are.
+    """
 
     def __init__(self, computation: Computation) -> None:
         started = time.perf_counter()
@@ -102,6 +107,7 @@ class CompiledProgram:
         self._memory = np.zeros(description["memory"] + ALIGNMENT, np.uint8)
         start = self._memory.ctypes.data
         start += -start % ALIGNMENT
+        self.zeros = start - self._memory.ctypes.data + description["zeros"]
         self._desk: int = description["desk"]
         self._desks = np.zeros(1, np.int64)  # the address of each worker's own memory
         self._own = np.zeros(0, np.uint8)

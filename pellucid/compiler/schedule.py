@@ -9,6 +9,7 @@ within a phase.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 from pellucid.core.storage import ALIGNMENT, storage_size
 
@@ -42,12 +43,16 @@ SLOW = {
 }  # fmt: skip
 
 
+MOSTLY = 0.4
+"""Share of zeros in a value from which they are kept rather than stored anew."""
+
 BLOCK = 1 << 19
 """Bytes of both operands that a contraction should work on at a time: part of a core's cache."""
 
 
 def schedule(plan: Plan) -> Plan:
     """Settle blocks and phases, then memory."""
+    _keep_backgrounds(plan)
     for kernel in plan.kernels:
         if kernel.root is not None and kernel.root.name in winograd.WRITERS:
             _give_desk(plan, kernel)
@@ -57,6 +62,25 @@ def schedule(plan: Plan) -> Plan:
     plan.phases = _phases(plan)
     _allocate(plan)
     return plan
+
+
+def _keep_backgrounds(plan: Plan) -> None:
+    """Zeros around a value stay from step to step, where nobody else is given their place.
+
+    Memory begins as zeros. What is kept costs memory: only what is small, or zeros for the most.
+    """
+    zeros: dict[Buffer, list[Kernel]] = defaultdict(list)
+    for kernel in plan.kernels:
+        if not kernel.nodes and [store.source for store in kernel.stores] == [None]:
+            zeros[kernel.stores[0].target.buffer].append(kernel)
+    for buffer, kernels in zeros.items():
+        share = sum(math.prod(kernel.domain) for kernel in kernels) / max(
+            math.prod(buffer.shape), 1
+        )
+        if buffer.role == "temporary" and (share > MOSTLY or _bytes(buffer) <= BLOCK):
+            plan.kept.append(buffer)
+            for kernel in kernels:
+                plan.remove(kernel)
 
 
 def _cut_depth(plan: Plan, kernel: Kernel) -> None:
@@ -131,7 +155,10 @@ def _delayed(plan: Plan, phases: list[list[Kernel]]) -> list[list[Kernel]]:
 
 
 def _allocate(plan: Plan) -> None:
-    """Give each temporary a place; those not alive in the same phase may share it."""
+    """Give each temporary a place; those not alive in the same phase may share it.
+
+    Where zeros are kept comes first, and is not shared.
+    """
     alive: dict[Buffer, tuple[int, int]] = {}
     single = all(k in plan.serial for k in plan.kernels)
     when = 0
@@ -144,11 +171,16 @@ def _allocate(plan: Plan) -> None:
             if single:  # nobody else is at work: each kernel is a phase of its own
                 when += 1
         when += 1
+    for buffer in plan.kept:
+        del alive[buffer]
+        plan.offsets[buffer] = plan.zeros
+        plan.zeros += _bytes(buffer)
+    plan.memory = plan.zeros
     placed: list[tuple[int, int, Buffer]] = []
     order = {b: i for i, b in enumerate(alive)}
     for buffer in sorted(alive, key=lambda b: (-_bytes(b), alive[b], order[b])):
         first, last = alive[buffer]
-        size, at = _bytes(buffer), 0
+        size, at = _bytes(buffer), plan.zeros
         for start, end, other in sorted(placed, key=lambda p: p[0]):
             if alive[other][0] <= last and first <= alive[other][1]:
                 if at + size <= start:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from pellucid.core import pooling, standardize, windows
+from pellucid.core import argmax, pooling, standardize, windows
+from pellucid.core.movement import expand
 from pellucid.core.node import TABLE, Node, constant, evaluate_one, make, topological, tracing
 from pellucid.core.program import Computation
-from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose
+from pellucid.core.tensor import Tensor, broadcast_to, reshape, transpose, where
+from pellucid.core.tensor import max as max_
 from pellucid.core.tensor import sum as sum_
 
 from . import convolve
@@ -156,9 +159,86 @@ def lower(n: Node) -> Node | None:
         return convolve.kernel_gradient(n).node
     if n.name == "max_pool":
         return pooling.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
+    if n.name == "argmax" and _along_lanes(n):
+        return argmax.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
     if n.name == "standardize":
         return standardize.lowered(Tensor(n.inputs[0]), **dict(n.attrs)).node
     return None
+
+
+def _along_lanes(n: Node) -> bool:
+    """A reduction over the last axis that has more than one element, or over none such."""
+    longer = [a for a, length in enumerate(n.inputs[0].shape) if length != 1]
+    return not longer or longer[-1] in n.attr("axes") or not set(longer) & set(n.attr("axes"))
+
+
+class Routed(NamedTuple):
+    """What goes to the greatest element of each window, and to no other.
+
+    Attributes:
+        windows: the elements, those of a window along the axes `axes`.
+        axes: of them.
+        here: where the greatest stand.
+        given: what goes there: one value for each window.
+    """
+
+    windows: Tensor
+    axes: tuple[int, ...]
+    here: Tensor
+    given: Tensor
+
+    def with_given(self, given: Tensor) -> Tensor:
+        """Something else goes there."""
+        return where(self.here, expand(given, self.windows.shape, self.axes), 0.0)
+
+
+def _routed(n: Node) -> Routed | None:
+    """The parts of `here is the greatest ? given : 0`, as the gradient of pooling has it."""
+    n = _beneath(n)
+    if n.name != "where" or not _is(n.inputs[2], 0.0) or n.inputs[0].name != "equal":
+        return None
+    here, spread, _ = n.inputs
+    place = here.inputs[1]
+    if {place.name, spread.name} != {"broadcast_to"}:
+        return None
+    winner = _beneath(place.inputs[0])
+    if winner.name != "argmax" or math.prod(spread.inputs[0].shape) != math.prod(winner.shape):
+        return None
+    given = reshape(Tensor(spread.inputs[0]), winner.shape)
+    return Routed(Tensor(winner.inputs[0]), winner.attr("axes"), Tensor(here), given)
+
+
+def _beneath(n: Node) -> Node:
+    """A value as it was before it was given another shape."""
+    return n.inputs[0] if n.name == "reshape" else n
+
+
+def ask_the_greatest(n: Node) -> Node | None:
+    """What depends on the greatest element of a window is asked of the maximum.
+
+    c < x ? (here is the greatest ? g : 0) : 0 -> here is the greatest ? (c < max ? g : 0) : 0,
+    after which nobody needs x.
+    """
+    if n.name != "where" or n.inputs[0].name != "less" or not _is(n.inputs[2], 0.0):
+        return None
+    (bound, x), routed = n.inputs[0].inputs, _routed(n.inputs[1])
+    value = _scalar(bound)
+    if value is None or routed is None or _beneath(routed.windows.node) is not _beneath(x):
+        return None
+    best = max_(routed.windows, routed.axes)
+    above = Tensor(_spread(constant(value), best.shape)) < best
+    return reshape(routed.with_given(where(above, routed.given, 0.0)), n.shape).node
+
+
+def sum_of_routed(n: Node) -> Node | None:
+    """What goes to one element of each window, added up, is what was given."""
+    x = n.inputs[0] if n.name == "sum" else n
+    routed = (
+        _routed(x) if n.name == "sum" and n.attr("axes") == (*range(len(x.shape) - 1),) else None
+    )
+    if routed is None or routed.given.shape[-1:] != n.shape:
+        return None
+    return sum_(routed.given, tuple(range(routed.given.ndim - 1))).node
 
 
 def one_column_axis(n: Node) -> Node | None:
@@ -204,7 +284,9 @@ RULES: tuple[Rule, ...] = (
     fold_scalars,
     hoist_broadcast,
     sum_of_one,
+    sum_of_routed,
     sum_in_shards,
+    ask_the_greatest,
     product_with_column,
 )
 

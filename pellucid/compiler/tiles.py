@@ -99,7 +99,7 @@ def within_of(
     """
     (length, step, _), buffer = depth[0], left.buffer
     found = [i for i, (_, stride) in enumerate(rows) if stride == step]
-    if buffer.frame is None or buffer.owner is None or length == 1:
+    if buffer.frame is None or length == 1:
         return None
     if len(found) != 1 or buffer.strides.count(step) != 1:
         return None
@@ -114,7 +114,7 @@ def within_of(
     alone = all(stride in buffer.strides[:along] for stride in outside)
     if not alone or inside >= step or any(stride < 0 for _, stride in moves):
         return None
-    first, inner = first // step - before // step, buffer.owner.shape[along]
+    first, inner = first // step - before // step, buffer.frame[1][along]
     places = range(first, first + rows[row][0])
     taken = [max(min(length, inner - at) - max(-at, 0), 0) for at in places]
     spared = 1 - math.fsum(taken) / (length * len(places))

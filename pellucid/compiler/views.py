@@ -31,8 +31,8 @@ class Buffer:
         number: which input, output or cell it is.
         owner: the node whose value a temporary holds.
         stepped: it moves on by `step_size` elements after each step.
-        frame: offset and strides of the owner's value where it lies within zeros; it is all
-            of the buffer otherwise.
+        frame: where the owner's value begins within zeros, and its lengths along the buffer's
+            axes; it is all of the buffer otherwise.
     """
 
     role: str
@@ -43,7 +43,7 @@ class Buffer:
     owner: Node | None = None
     stepped: bool = False
     literal: object = None
-    frame: tuple[int, tuple[int, ...]] | None = None
+    frame: tuple[int, Shape] | None = None
 
     @property
     def has_slack(self) -> bool:
@@ -61,10 +61,9 @@ class Buffer:
 
     def home(self) -> View:
         """The view of the owner's value."""
-        if self.frame is None or self.owner is None:
+        if self.frame is None:
             return self.whole()
-        offset, strides = self.frame
-        return View(self, offset, self.owner.shape, strides)
+        return View(self, *self.frame, self.strides)
 
 
 def packed_strides(shape: Shape) -> tuple[int, ...]:
@@ -211,8 +210,10 @@ def _flip(v: View, axes: tuple[int, ...]) -> View:
     return View(v.buffer, offset, v.shape, strides)
 
 
-def _reshape(v: View, shape: Shape) -> View | None:
+def reshaped(v: View, shape: Shape) -> View | None:
     """Match runs of old axes with runs of new ones; each old run must be evenly spaced."""
+    if shape == v.shape:
+        return v
     if 0 in shape:
         return View(v.buffer, v.offset, shape, (0,) * len(shape))
     old = v.squeezed()
@@ -264,7 +265,7 @@ def _windows(v: View, size: Shape, stride: Shape, dilation: Shape) -> View:
 
 
 VIEW_RULES: dict[str, Callable[..., View | None]] = {
-    "reshape": _reshape,
+    "reshape": reshaped,
     "transpose": _transpose,
     "broadcast_to": _broadcast,
     "slice": _slice,

@@ -7,6 +7,7 @@ machine code, or of layers.
 """
 
 from . import (
+    argmax,
     convolution,
     elementwise,
     functions,
@@ -27,6 +28,7 @@ __all__ = [
     "Node",
     "Primitive",
     "Tensor",
+    "argmax",
     "convolution",
     "elementwise",
     "functions",

@@ -56,12 +56,7 @@ def square(x: Any) -> Tensor:
 def argmax(x: Any, axis: int = -1) -> Tensor:
     """Position of the first greatest element along an axis; a NaN counts as greatest."""
     x = tensor(x)
-    (at,) = normalize_axes(axis, x.ndim)
-    best = expand(max(x, at), x.shape, (at,))
-    length = x.shape[at]
-    position = apply("iota", shape=x.shape, axis=at)
-    hit = (x == best) | (x != x)
-    return length - max(where(hit, length - position, 0), at)
+    return apply("argmax", x, axes=normalize_axes(axis, x.ndim))
 
 
 def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Tensor:

@@ -53,7 +53,7 @@ DIVISIONS = ("divide", "sqrt")
 FUNCTIONS = (
     "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf", "power",
 )  # fmt: skip
-REDUCTIONS = ("sum", "max")
+REDUCTIONS = ("sum", "max", "argmax")
 CONTRACTIONS = ("matmul", "tensordot", "convolution", "kernel_gradient")
 FREE = (
     "placeholder", "constant", "alias", "stop_gradient", "cast", "where", "iota", "random_bits",

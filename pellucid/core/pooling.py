@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .argmax import numbers
 from .convolution import Geometry, convolution
 from .movement import Rule, expand, pad
 from .node import Node, Shape, define
@@ -34,20 +35,6 @@ def _standing(x: Tensor, size: Shape, stride: Shape) -> tuple[Tensor, tuple[int,
         return _split(x, size)
     n = len(size)
     return windows_of(x, size, stride), tuple(range(n + 1, 2 * n + 1))
-
-
-def _rank(shape: Shape, axes: tuple[int, ...], *, turned: bool = False) -> Tensor:
-    """The elements of a window numbered: the first has the greatest number, the last has 1."""
-    rank: Tensor | None = None
-    weight = 1
-    for axis in reversed(axes):
-        along = apply("iota", shape=shape, axis=axis)
-        along = along + 1 if turned else shape[axis] - along  # 1 to the length
-        along = along if rank is None else along - 1
-        rank = along * weight if rank is None else rank + along * weight
-        weight *= shape[axis]
-    assert rank is not None
-    return rank
 
 
 def lowered(x: Tensor, size: Shape, stride: Shape) -> Tensor:
@@ -77,10 +64,9 @@ def _reference(x: np.ndarray, size: Shape, stride: Shape) -> np.ndarray:
 def _vjp(g: Tensor, ans: Tensor, x: Tensor, size: Shape, stride: Shape) -> Tensor:
     """Each window's share goes to its first greatest element."""
     seen, axes = _standing(x, size, stride)
-    rank = _rank(seen.shape, axes)
-    winner = max(where(seen == expand(ans, seen.shape, axes), rank, 0), axes)  # (B, *O, C)
+    winner = apply("argmax", seen, axes=axes)  # (B, *O, C)
     if _splits(x, size, stride):
-        here = rank == expand(winner, seen.shape, axes)
+        here = numbers(seen.shape, axes) == expand(winner, seen.shape, axes)
         return reshape(where(here, expand(g, seen.shape, axes), 0.0), x.shape)
     around = tuple(k - 1 for k in size)
     after = tuple(
@@ -88,9 +74,11 @@ def _vjp(g: Tensor, ans: Tensor, x: Tensor, size: Shape, stride: Shape) -> Tenso
     )
     edges = (0, *around, 0), (0, *after, 0), (0, *(s - 1 for s in stride), 0)
     one = (1,) * len(size)
-    back, winners = (windows_of(pad(v, *edges), size, one) for v in (g, winner))
+    # counted from 1, as around the windows stand zeros
+    back, winners = (windows_of(pad(v, *edges), size, one) for v in (g, winner + 1))
     within = tuple(range(len(size) + 1, 2 * len(size) + 1))
-    return sum(where(winners == _rank(back.shape, within, turned=True), back, 0.0), within)
+    here = winners == numbers(back.shape, within, backwards=True) + 1
+    return sum(where(here, back, 0.0), within)
 
 
 define("max_pool", "composite", _rule, _reference, (_vjp,))

@@ -17,7 +17,7 @@ from pellucid.core.tensor import tensor
 from pellucid.train.step import TrainingState, trace_step
 from tests.programs import bits, processor, reference, run, same_processors, threads, trace
 
-ARRANGED = ("lowered", "lowered_gradient", "_across", "_turned")
+ARRANGED = ("lowered", "lowered_gradient", "_gradient", "_across", "_turned")
 ARRANGED += ("_beside", "_beside_gradient", "_folded", "_in_tiles", "_in_tiles_gradient")
 
 # x, w, stride, padding, dilation, and how the convolution and its kernel's gradient are arranged
@@ -30,7 +30,7 @@ SHAPES = {
     "few from many": ((2, 10, 10, 16), (5, 5, 16, 6), 1, 4, 1, "_folded", "_beside_gradient"),
     "few from many, apart": ((1, 9, 14, 12), (3, 5, 12, 3), 1, 2, 2, "_folded", "lowered_gradient"),
     "dilated": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 2, 2, "_across", "lowered_gradient"),
-    "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "lowered_gradient"),
+    "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "_gradient"),
     "tiles": ((3, 12, 8, 32), (3, 3, 32, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
     "tiles, unpadded": ((2, 6, 10, 16), (3, 3, 16, 48), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
     "tiles, uneven": ((2, 9, 10, 32), (3, 3, 32, 32), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),

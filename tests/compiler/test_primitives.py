@@ -99,6 +99,8 @@ ROWS["max"] = Row(
     dtypes=ALL,
 )
 
+ROWS["argmax"] = ROWS["max"]
+
 ROWS["reshape"] = Row(
     [
         Case((old,), {"shape": new})
