@@ -25,7 +25,7 @@ from pellucid import models, nn, optim
 from pellucid.compiler import machine, pipeline, render, target
 from pellucid.compiler.kernels import Kernel
 from pellucid.compiler.program import CompiledProgram
-from pellucid.compiler.tiles import depth_axes
+from pellucid.compiler.tiles import depth_axes, shared_axes
 from pellucid.core import winograd
 from pellucid.core.node import Node
 from pellucid.train.step import Step, TrainingState, trace_step
@@ -121,7 +121,8 @@ def size_of(root: Node) -> tuple[int, int]:
         return math.prod(shape[1:]), math.prod(root.inputs[1].shape[:-1])
     if root.name == "winograd_kernel":
         return 0, 0
-    return math.prod(shape), math.prod(seen[len(seen) - depth_axes(root) :])
+    parts = math.prod(shape[: shared_axes(root)])  # of the batch, of which the sum is taken later
+    return math.prod(shape) // parts, parts * math.prod(seen[len(seen) - depth_axes(root) :])
 
 
 def part_of(kernel: Kernel, left: list[Part]) -> Part | None:

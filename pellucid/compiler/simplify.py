@@ -254,7 +254,7 @@ def one_column_axis(n: Node) -> Node | None:
     return reshape(windows.tensordot(x, joined, batch, depth), n.shape).node
 
 
-SHARDS, SHARDED_FROM = 16, 1 << 15
+SHARDS, SHARDED_FROM = 16, 1 << 14
 """Parts into which a sum over many rows is cut, and elements from which it is."""
 
 
@@ -274,6 +274,30 @@ def sum_in_shards(n: Node) -> Node | None:
     return sum_(parts, 0).node  # sum of rows -> sum of sums of parts of the rows
 
 
+MANY_ROWS, MANY_TERMS = 3, 1 << 17
+"""How many times fewer elements a product must have than its factors, and how many products of
+two numbers it must take, to be a sum of two."""
+
+
+def product_in_halves(n: Node) -> Node | None:
+    """A small product along many rows is a sum of two, of which each worker has the rows at hand.
+
+    So the gradient of a small dense layer: each of two workers made half of the rows of both
+    factors, and would have to wait for the other half.
+    """
+    if n.name != "matmul" or len(n.shape) != 2 or n.inputs[0].name != "transpose":
+        return None
+    factors = Tensor(n.inputs[0].inputs[0]), Tensor(n.inputs[1])
+    rows, elements = factors[0].shape[0], math.prod(n.shape)
+    many = (
+        rows * (n.shape[0] + n.shape[1]) >= MANY_ROWS * elements and rows * elements >= MANY_TERMS
+    )
+    if rows % 2 or not many:
+        return None
+    left, right = (reshape(f, (2, rows // 2, f.shape[1])) for f in factors)
+    return sum_(windows.tensordot(transpose(left, (0, 2, 1)), right, 1, 1), 0).node
+
+
 RULES: tuple[Rule, ...] = (
     drop_names,
     lower,
@@ -286,6 +310,7 @@ RULES: tuple[Rule, ...] = (
     sum_of_one,
     sum_of_routed,
     sum_in_shards,
+    product_in_halves,
     ask_the_greatest,
     product_with_column,
 )

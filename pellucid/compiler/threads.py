@@ -133,9 +133,12 @@ class Choice:
 
     One alone does brief calls. On a crowded machine workers that wait for each other
     can be slower than one: where a worker did not have its processor all the time,
-    one alone is tried, and the faster way is kept for a while. All ways give the
-    same bits.
+    one alone is tried, and the faster way is kept for a while. Programs that are new in
+    that while begin with one as well. All ways give the same bits.
     """
+
+    crowded_until = 0.0
+    """The end of the while that some program found the machine crowded for, on the clock."""
 
     def __init__(self) -> None:
         self._best = 1.0  # seconds that a step took at best; unknown so far
@@ -148,7 +151,9 @@ class Choice:
     def workers(self, available: int, steps: int) -> int:
         """How many of the available workers to use for a call of so many steps."""
         alone = available == 1 or self._alone > 0 or self._best * steps < BRIEF
-        return 1 if alone else available
+        untried = self._together == 0.0
+        crowded = untried and time.perf_counter() < Choice.crowded_until
+        return 1 if alone or crowded else available
 
     def note(self, workers: int, steps: int, seconds: float, share: float) -> None:
         """Remember a call: how long it took, and which share of it the workers were running."""
@@ -166,6 +171,8 @@ class Choice:
         self._together = step
         worse = seen[2] < CROWDED * seen[1] and step > self._lone
         self._alone = self._patience if worse else 0
+        if worse:
+            Choice.crowded_until = time.perf_counter() + self._patience * TELLING
         self._patience = min(2 * self._patience, PATIENCE[1]) if worse else PATIENCE[0]
 
 

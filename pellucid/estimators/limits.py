@@ -25,21 +25,21 @@ def threads_beside_others() -> int | None:
     return int(left) if left.isascii() and left.isdecimal() and int(left) > 0 else 1
 
 
-SMALL = 1e7
-"""Operations of a step below which threads that wait for each other gain next to nothing, and
-lose much where other processes are at work."""
+ENOUGH = 2e6
+"""Operations of a step for each thread: with less, threads wait for each other more than they do."""
 
 
 @contextmanager
 def threads_for_step(wanted: int | None, numbers: int, batch: int) -> Iterator[None]:
-    """Within it small steps run on one thread, unless the user asked for a number of threads.
+    """Within it small steps run on few threads, unless the user asked for a number of threads.
 
     Args:
         wanted: the estimator's `threads`.
         numbers: parameters of the network.
         batch: rows of a step; each takes about six operations per parameter.
     """
-    with limited_threads(1 if wanted is None and 6.0 * numbers * batch < SMALL else None):
+    most = max(1, round(6 * numbers * batch / ENOUGH))
+    with limited_threads(most if wanted is None else None):
         yield
 
 

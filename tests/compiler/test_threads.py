@@ -163,6 +163,19 @@ def test_one_alone_where_others_would_only_wait():
     assert choice.workers(4, 1_000_000) == 4
 
 
+def test_a_new_program_believes_that_the_machine_is_crowded(monkeypatch):
+    """What another found out in the last milliseconds, and no longer than that."""
+    now = [100.0]
+    monkeypatch.setattr("pellucid.compiler.threads.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(Choice, "crowded_until", 0.0)
+    first = Choice()
+    first.note(1, 1, 0.01, 1.0)
+    first.note(2, 1, 0.02, 0.5)  # slower than alone, and for half of the time without processor
+    assert first.workers(2, 1) == Choice().workers(2, 1) == 1
+    now[0] += 1.0
+    assert Choice().workers(2, 1) == 2
+
+
 def test_a_bound_function_sees_what_its_arrays_hold():
     x, out = np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)
     call = CompiledProgram(trace(lambda x: x + 1.0, x)).bind([x], [out])

@@ -32,7 +32,7 @@ from pellucid.estimators import (
     MLPRegressor,
     NetClassifier,
 )
-from pellucid.estimators.limits import threads_for
+from pellucid.estimators.limits import threads_for, threads_for_step
 from tests.programs import bits
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brings callbacks")
@@ -222,3 +222,14 @@ def test_texts_show_what_differs_from_the_defaults(name):
     estimator = WATCHED[name][0]
     assert repr(estimator).startswith(f"{type(estimator).__name__}(")
     assert type(estimator).__name__ in estimator._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "batch", "most"), [(100, 10, 1), (3201, 200, 2), (7510, 200, 5), (10**6, 200, 600)]
+)
+def test_small_steps_run_on_few_threads(numbers, batch, most, monkeypatch):
+    monkeypatch.setenv("PELLUCID_THREADS", "1000")
+    with threads_for_step(None, numbers, batch):
+        assert get_threads() == most
+    with threads_for_step(7, numbers, batch):  # asked for, and set by `threads_for`
+        assert get_threads() == 1000
