@@ -13,8 +13,8 @@ import pytest
 
 import pellucid as pe
 from pellucid.compiler import cache
+from pellucid.compiler.host import current
 from pellucid.compiler.program import CompiledProgram
-from pellucid.compiler.target import current
 from pellucid.core.node import leaf
 from pellucid.core.storage import Cell
 from pellucid.core.tensor import Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pellucid.compiler.target import KNOWN, check_name, current
+from pellucid.compiler.host import KNOWN, check_name, current
 
 pytest.importorskip("llvmlite")
 
