@@ -95,7 +95,7 @@ def _seen() -> list[str]:
     """What Linux says of the first processor; nothing elsewhere, or where it does not say all."""
     lines = {}
     try:
-        with open(PROCESSORS, encoding="utf-8") as file:
+        with open(PROCESSORS, encoding="utf-8", errors="replace") as file:
             for line in file:
                 if not line.strip():  # the next processor, of which there may be hundreds
                     break

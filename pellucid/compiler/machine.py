@@ -1,4 +1,4 @@
-"""From LLVM IR text to machine code. It and `host` are all that calls llvmlite."""
+"""From LLVM IR text to machine code, by llvmlite; `host` asks it for the processor, no more."""
 
 from __future__ import annotations
 
