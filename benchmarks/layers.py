@@ -22,7 +22,8 @@ import numpy as np
 
 import pellucid as pe
 from pellucid import models, nn, optim
-from pellucid.compiler import machine, pipeline, render, target
+from pellucid.compiler import host, machine, pipeline, render
+from pellucid.compiler.code import Code
 from pellucid.compiler.kernels import Kernel
 from pellucid.compiler.program import CompiledProgram
 from pellucid.compiler.tiles import depth_axes, shared_axes
@@ -157,11 +158,9 @@ def part_of(kernel: Kernel, left: list[Part]) -> Part | None:
 
 def timed(found: Traced, rounds: int) -> list[Timed]:
     """Return every kernel of the step with the median of its processor times on one core."""
-    computation, processor = found.step.computation, target.current()
+    computation, processor = found.step.computation, host.current()
     plan = pipeline.lower(computation)
-    code = machine.Code(
-        machine.assemble(render.render_apart(plan, processor), processor), processor
-    )
+    code = Code(machine.assemble(render.render_apart(plan, processor), processor), processor)
     kernels = [kernel for phase in plan.phases for kernel in phase]
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     calls = [code.function(f"kernel{i}", prototype) for i in range(len(kernels))]

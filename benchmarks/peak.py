@@ -8,7 +8,8 @@ from time import thread_time
 
 import numpy as np
 
-from pellucid.compiler import machine, target
+from pellucid.compiler import host, machine
+from pellucid.compiler.code import Code
 from pellucid.compiler.ir import Writer, vector
 from pellucid.core.storage import LANES
 
@@ -32,12 +33,12 @@ def render(accumulators: int) -> str:
 
 def flops(rounds: int = 7) -> float:
     """Return floating-point operations per second of one core: the best of some rounds."""
-    processor = target.current()
+    processor = host.current()
     # enough chains to fill the pipeline, few enough to stay in registers beside a and b
     accumulators = min(16, processor.tile_registers(FLOAT.itemsize) - 2)
     pointer = ctypes.c_void_p
     prototype = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)
-    code = machine.Code(machine.assemble(render(accumulators), processor), processor)
+    code = Code(machine.assemble(render(accumulators), processor), processor)
     multiply = code.function("multiply", prototype)
     out, a, b = (np.full(LANES, value, np.float32) for value in (0.0, 0.5, 1.0))
     times = []

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     )
     from .train.evaluate import evaluate
     from .train.fit import fit
-    from .train.search import search
+    from .train.tuning import search
 
 __version__ = "0.1.0"
 

@@ -94,9 +94,9 @@ def key(computation: Computation, target: Target) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def digest(name: str, target: Target) -> str:
-    """The key of a piece of code that is the same for every computation."""
-    return hashlib.sha256(f"{_versions()} {target!r} {name}".encode()).hexdigest()
+def digest(name: str, processor: object) -> str:
+    """The key of what is the same for every computation."""
+    return hashlib.sha256(f"{_versions()} {processor!r} {name}".encode()).hexdigest()
 
 
 def read(name: str) -> tuple[dict[str, Any], bytes] | None:

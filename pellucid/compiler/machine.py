@@ -1,4 +1,4 @@
-"""From LLVM IR text to machine code in memory: the only place that calls llvmlite."""
+"""From LLVM IR text to machine code, by llvmlite; `host` asks it for the processor, no more."""
 
 from __future__ import annotations
 
@@ -52,19 +52,15 @@ def assembly(text: str, target: Target) -> str:
     return str(machine.emit_assembly(module))
 
 
-class Code:
-    """Machine code in memory; it is released with this object.
+class Engine:
+    """Object code brought into memory by LLVM; it is released with this object.
 
     Args:
         objects: object code, as `assemble` makes it.
         target: what it was made for.
-        description: what was said of it when it was made.
     """
 
-    def __init__(
-        self, objects: bytes, target: Target, description: dict[str, Any] | None = None
-    ) -> None:
-        self.description = description or {}
+    def __init__(self, objects: bytes, target: Target) -> None:
         machine = _target_machine(target, jit=True)
         empty = llvm.parse_assembly("")
         empty.triple = target.triple
@@ -77,14 +73,6 @@ class Code:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Where a function of the code begins."""
+        """Where a function begins; 0 if there is none of that name."""
         address: int = self._engine.get_function_address(name)
-        if not address:
-            raise RuntimeError(f"the compiled code has no function {name!r}")
         return address
-
-    def function(self, name: str, prototype: Any) -> Any:
-        """A function of the code, callable; calls let go of the interpreter lock."""
-        function = prototype(self.address(name))
-        function.code = self  # the code lives as long as what calls it
-        return function

@@ -4,7 +4,8 @@ A `Computation` is a graph. `simplify` rewrites it by rules; `place` says where
 every value lies and makes one kernel per node; `spread` has cheap values computed
 where they are read; `fuse` merges kernels whose loops agree; `schedule` settles
 order, phases and memory; `render` writes LLVM IR;
-`machine` turns that into code; `CompiledProgram` runs it.
+`machine` turns that into object code, `code` brings it into memory, and
+`CompiledProgram` runs it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from pellucid.core.program import Computation, Program, ReferenceProgram, accept
 from pellucid.core.storage import ALIGNMENT, Cell
 
 from . import cache
+from .code import Code
+from .host import current
 from .threads import POOL, Choice, get_threads, meeting
 
 RUN = ctypes.CFUNCTYPE(
@@ -46,9 +48,7 @@ def program(computation: Computation) -> Program:
 
 def _compile(computation: Computation) -> tuple[Any, str]:
     """Code for a computation: in memory as long as a program uses it, from disk, or made now."""
-    from . import machine, target
-
-    processor = target.current()
+    processor = current()
     name = cache.key(computation, processor)
     with _loading:
         code, origin = _loaded.get(name), "memory"
@@ -57,13 +57,13 @@ def _compile(computation: Computation) -> tuple[Any, str]:
             if stored is None:
                 stored, origin = _make(computation, processor), "compiled"
                 cache.write(name, *stored)
-            code = machine.Code(stored[1], processor, stored[0])
+            code = Code(stored[1], processor, stored[0])
             _loaded[name] = code
         return code, origin
 
 
 def _make(computation: Computation, processor: Any) -> tuple[dict[str, Any], bytes]:
-    from . import machine, pipeline
+    from . import machine, pipeline  # slow to import, needed only to compile
 
     plan, text = pipeline.to_text(computation, processor)
     places = {id(s): i for i, s in enumerate(cache.sources(computation))}

@@ -12,7 +12,6 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +26,10 @@ WINDOW_BYTES = 1 << 25
 
 _PATIENCE = 5.0
 """Seconds for which the end of a run waits for a source to close."""
+
+
+Ended = queue.SimpleQueue[BaseException | None]
+"""Where it is told, once, that something has been done, or what went wrong."""
 
 
 class Form(NamedTuple):
@@ -95,7 +98,7 @@ class Windows:
         self._per_epoch = -(-self.rows // self.batch), -(-self.rows // self.window)
         self.arrays, self._spare = self._empty(), self._empty()
         self._here = -1, 0  # epoch and number of the window in `arrays`
-        self._coming: tuple[tuple[int, int], Future[None]] | None = None  # in `_spare`
+        self._coming: tuple[tuple[int, int], Ended] | None = None  # in `_spare`
         self._reader = _Reader()
         self._order = np.empty((1, 0), np.int32)
 
@@ -133,7 +136,9 @@ class Windows:
         self._coming, self._here = None, (-1, 0)
         if coming is None or place != (epoch, number):
             coming = self._asked(epoch, number)
-        coming.result()  # what went wrong in the thread is raised here
+        error = coming.get()
+        if error is not None:
+            raise error
         self.arrays, self._spare = self._spare, self.arrays
         self._here = epoch, number
         self._order = np.arange(self._count(number), dtype=np.int32)[None]
@@ -143,7 +148,7 @@ class Windows:
         if epoch < self.epochs:
             self._coming = (epoch, number), self._asked(epoch, number)
 
-    def _asked(self, epoch: int, number: int) -> Future[None]:
+    def _asked(self, epoch: int, number: int) -> Ended:
         """A window that is being read into the spare arrays."""
         out = [array[: self._count(number)] for array in self._spare]
         return self._reader.do(lambda: self._source.load(epoch, number * self.window, out))
@@ -168,16 +173,16 @@ class _Reader:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def do(self, work: Callable[[], None]) -> Future[None]:
+    def do(self, work: Callable[[], None]) -> Ended:
         """Something to do, and when it is done."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=_serve, args=(self._inbox,), daemon=True, name="pellucid-reader"
             )
             self._thread.start()
-        done: Future[None] = Future()
-        self._inbox.put((work, done))
-        return done
+        ended: Ended = queue.SimpleQueue()
+        self._inbox.put((work, ended))
+        return ended
 
     def end(self, last: Callable[[], None]) -> None:
         """Do one last thing; wait for it, but not for ever on a source that does not answer."""
@@ -190,8 +195,9 @@ class _Reader:
 
 def _serve(inbox: queue.SimpleQueue[Any]) -> None:
     while (given := inbox.get()) is not None:
-        work, done = given
+        work, ended = given
         try:
-            done.set_result(work())
+            work()
+            ended.put(None)
         except BaseException as error:
-            done.set_exception(error)
+            ended.put(error)

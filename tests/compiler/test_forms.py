@@ -10,7 +10,7 @@ from hypothesis import given
 
 import pellucid as pe
 from pellucid import compiler, models, nn, optim
-from pellucid.compiler import pipeline, target
+from pellucid.compiler import host, pipeline
 from pellucid.compiler.forms import form_of
 from pellucid.compiler.render import render
 from pellucid.train.step import TrainingState, trace_step
@@ -52,7 +52,7 @@ def written(plan, monkeypatch, *, each: bool):
         patch.setattr(module, "_kernel", counted)
         if each:
             patch.setattr(module, "form_of", lambda p, k: ((id(k),), form_of(p, k)[1]))
-        text = render(plan, target.current())
+        text = render(plan, host.current())
     return text, [id(buffer) for buffer in plan.table], count
 
 

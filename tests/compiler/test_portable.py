@@ -9,7 +9,8 @@ import pytest
 
 import pellucid as pe
 from pellucid.compiler import machine, pipeline
-from pellucid.compiler.target import Target, current, named
+from pellucid.compiler.host import current
+from pellucid.compiler.target import Target, named
 from pellucid.core import TABLE
 from tests.programs import processor
 

@@ -14,7 +14,8 @@ import pytest
 
 import pellucid as pe
 from pellucid import compiler
-from pellucid.compiler import cache, machine, pipeline, render, target
+from pellucid.compiler import cache, host, machine, pipeline, render
+from pellucid.compiler.code import Code
 from pellucid.compiler.program import CompiledProgram
 from tests.programs import run, trace
 
@@ -83,10 +84,8 @@ def test_kernels_called_one_by_one_do_what_the_program_does():
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((40, 33), (33, 50)))
     c = trace(lambda x, w: pe.sum(pe.softmax(x @ w) ** 2, 0), x, w)
-    plan, processor = pipeline.lower(c), target.current()
-    code = machine.Code(
-        machine.assemble(render.render_apart(plan, processor), processor), processor
-    )
+    plan, processor = pipeline.lower(c), host.current()
+    code = Code(machine.assemble(render.render_apart(plan, processor), processor), processor)
     out = np.zeros(50, np.float32)
     program = CompiledProgram(c)
     table = program.table_for([x, w], [out], 1)

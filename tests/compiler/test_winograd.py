@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pellucid as pe
-from pellucid.compiler import convolve, pipeline, target
+from pellucid.compiler import convolve, host, pipeline
 from pellucid.core import winograd
 from pellucid.core.convolution import Geometry
 from pellucid.core.node import placeholder
@@ -50,7 +50,7 @@ def test_code_does_not_grow_with_what_is_asked_for_ahead():
     def lines(length):
         x, w = np.ones((2, length, 32), np.float32), np.ones((3, 32, 32), np.float32)
         c = trace(lambda x, w: pe.relu(pe.conv(x, w)), x, w)
-        text = pipeline.to_text(c, target.current())[1]
+        text = pipeline.to_text(c, host.current())[1]
         assert "prefetch" in text
         return text.count("\n")
 

@@ -18,9 +18,9 @@ import pytest
 from pellucid import compiler, nn, train
 from pellucid.train import space as spaces
 from pellucid.train.datasets import load_digits
-from pellucid.train.search import LAG, Search, _limits, _past
 from pellucid.train.space import DEFAULTS, Range, network_of, silence, space_of
 from pellucid.train.trials import COMPLETE, DIVERGED, PRUNED, Task, Trial, run_trial
+from pellucid.train.tuning import LAG, Search, _limits, _past
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -282,7 +282,7 @@ def test_optuna_is_optional_and_it_is_said(monkeypatch):
 KILLED = """
 import sys
 from pellucid import train
-from tests.train.test_search import SMALL, data
+from tests.train.test_tuning import SMALL, data
 
 if __name__ == "__main__":
     train.search(*data(), trials=60, space=SMALL, epochs=4, storage=sys.argv[1], n_jobs=2,
