@@ -26,7 +26,7 @@ def threads_beside_others() -> int | None:
 
 
 ENOUGH = 2e6
-"""Operations of a step for each thread: with less, threads wait for each other more than they do."""
+"""Operations of a step for each thread: with fewer, threads wait more than they work."""
 
 
 @contextmanager
