@@ -151,6 +151,14 @@ def product_with_column(n: Node) -> Node | None:
     return reshape(total, n.shape).node
 
 
+def product_of_single_terms(n: Node) -> Node | None:
+    """column @ row -> each element of the one times each of the other."""
+    if n.name != "matmul" or n.inputs[0].shape[-1] != 1:
+        return None
+    column, row = (broadcast_to(Tensor(i), n.shape) for i in n.inputs)
+    return (column * row).node
+
+
 def lower(n: Node) -> Node | None:
     """Convolutions, pooling and normalizations are made of other rows."""
     if n.name == "convolution":
@@ -313,6 +321,7 @@ RULES: tuple[Rule, ...] = (
     product_in_halves,
     ask_the_greatest,
     product_with_column,
+    product_of_single_terms,
 )
 
 

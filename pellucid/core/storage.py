@@ -24,14 +24,15 @@ def row_pitch(shape: tuple[int, ...], dtype: np.dtype) -> int:
     """Elements from one row of a value to the next.
 
     A matrix has its rows padded to whole vectors, so that loads and stores meet
-    and no tail needs a mask, unless that would waste memory. Pitches that fall
+    and no tail needs a mask, unless that would waste memory or it is a single
+    column, which is read as a row. Pitches that fall
     on a multiple of 1 KiB are moved off it: the rows would compete for the same
     cache sets.
     """
     if not shape:
         return 1
     columns = shape[-1]
-    if len(shape) != 2:
+    if len(shape) != 2 or columns == 1:
         return columns
     padded = -(-columns // LANES) * LANES
     if padded > 2 * columns and shape[0] * padded * dtype.itemsize > _SMALL:

@@ -139,13 +139,13 @@ class Learning:
 
     def _losses(self, records: np.ndarray) -> np.ndarray:
         """The mean objective of each epoch, as scikit-learn reports it."""
-        objective, weights, penalties = records.T
-        counts = np.tile(self.orders.counts, len(records) // self.orders.steps)
+        counts = self.orders.counts
+        # (epochs, steps) each
+        objective, weights, penalties = records.T.reshape(3, -1, self.orders.steps)
         if self.outputs > 1:
             share = penalties / self._room(counts) / weights
             objective = (objective - share) / self.outputs + share
-        per_epoch = (objective * counts).reshape(-1, self.orders.steps)
-        return per_epoch.sum(axis=1) / self.orders.rows
+        return (objective * counts).sum(axis=1) / self.orders.rows
 
     def _room(self, counts: np.ndarray) -> np.ndarray:
         """Rows of the compiled batches, by which a record multiplies its mean figures."""

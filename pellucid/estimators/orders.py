@@ -48,14 +48,10 @@ class Orders:
         orders = [self._next() for _ in range(epochs)]
         if self.room is None:
             return [part for order in orders for part in self._cut(order)]
+        given = np.full((epochs, self.steps * self.batch), self._padding, np.int32)
+        given[:, : self.rows] = orders
         found = np.full((epochs * self.steps, self.room), self._padding, np.int32)
-        full = self.rows // self.batch
-        for i, order in enumerate(orders):
-            first = i * self.steps
-            whole = order[: full * self.batch].reshape(full, self.batch)
-            found[first : first + full, : self.batch] = whole
-            if full < self.steps:
-                found[first + full, : self.rows - full * self.batch] = order[full * self.batch :]
+        found[:, : self.batch] = given.reshape(-1, self.batch)
         return [found]
 
     def _next(self) -> np.ndarray:
