@@ -55,7 +55,7 @@ class Tile(NamedTuple):
         flat: the number of its first row.
         left: its first column.
         height, width: rows, and vectors of columns.
-        valid: lanes that count, per vector.
+        lanes, valid: of each vector, and those of them that count.
     """
 
     batch: list[Index]
@@ -64,6 +64,7 @@ class Tile(NamedTuple):
     left: Index
     height: int
     width: int
+    lanes: list[int]
     valid: list[int]
 
 
@@ -201,7 +202,9 @@ class Contraction:
             if height and width and n and m
         ]
         for height, width, at_bottom, at_right in cases:
-            last_column = bool(at_right) or not t.last_vectors
+            last_column: bool | None = at_right > 0 or t.column_tiles == 1
+            if not last_column and not t.last_vectors:
+                last_column = None
             if len(cases) == 1:
                 self._at_edge(batch, rows, flat, left, height, width, last_column, act)
                 break
@@ -234,18 +237,27 @@ class Contraction:
         left: Index,
         height: int,
         width: int,
-        last_column: bool,
+        last_column: bool | None,
         act: Callable[[Tile], None],
     ) -> None:
-        """The tile; twice where the same one serves full columns and the last, partial ones."""
+        """The tile; twice where the same one serves full columns and the last, partial ones.
+
+        Args:
+            batch, rows, flat, left, height, width: of the tile.
+            last_column: whether the columns end with it; None where that is seen at run time.
+            act: called with the tile.
+        """
 
         def tile(tail: int) -> Tile:
-            valid = [self.w.lanes] * width
-            valid[-1] = tail or self.w.lanes
-            return Tile(batch, rows, flat, left, height, width, valid)
+            lanes, valid = [self.w.lanes] * width, [self.w.lanes] * width
+            if tail:
+                valid[-1] = tail
+            if tail and not self.kernel.blocks:
+                lanes[-1] = fitting(tail)  # a shorter vector costs less on many processors
+            return Tile(batch, rows, flat, left, height, width, lanes, valid)
 
-        tail = self.columns % self.w.lanes if last_column else 0
-        if not (tail and isinstance(left, str) and self.tiling.column_tiles > 1):
+        tail = self.columns % self.w.lanes if last_column is not False else 0
+        if not tail or last_column:
             act(tile(tail))
         elif self._may_run_over():  # only padding is touched
             act(tile(0))
@@ -273,15 +285,24 @@ class Contraction:
             for i, value in enumerate(sums):
                 self._finish(tile, i // width, i % width, value)
             return
+        kinds = self._kinds(tile)
         for i, value in enumerate(sums):
             at = memory.address(w, self.dtype, "%tile", i * self.w.lanes)
-            w.line(f"store {self.kind} {value}, ptr {at}, align 64")
+            w.line(f"store {kinds[i % width]} {value}, ptr {at}, align 64")
         with w.loop("0", str(tile.height)) as loop:
             first = self.body.times(loop.index, width * self.w.lanes)
-            for v in range(width):
+            for v, kind in enumerate(kinds):
                 at = memory.address(w, self.dtype, "%tile", self.body.plus(first, v * self.w.lanes))
-                value = w.let(f"load {self.kind}, ptr {at}, align 64")
+                value = w.let(f"load {kind}, ptr {at}, align 64")
                 self._finish(tile, loop.index, v, value)
+
+    def _kinds(self, tile: Tile) -> list[str]:
+        """The type of each vector of a row."""
+        found = []
+        for lanes in tile.lanes:
+            with self.w.as_lanes(lanes):
+                found.append(self.w.vector(self.dtype))
+        return found
 
     def _finish(self, tile: Tile, m: Index, v: int, value: str) -> None:
         body, t = self.body, self.tiling
@@ -292,7 +313,8 @@ class Contraction:
             within.insert(0, index)
         rows = [*tile.rows[: t.axis], body.plus(tile.rows[t.axis], m), *within]
         indices = [*tile.batch, *rows, body.plus(tile.left, v * self.w.lanes)]
-        body.write_section("outer", Position(indices, tile.valid[v]))
+        with self.w.as_lanes(tile.lanes[v]):
+            body.write_section("outer", Position(indices, tile.valid[v]))
 
     def _ask_ahead(self, tile: Tile) -> None:
         """Ask for what the tile's end will read and write, to have it there after the walk."""
@@ -393,7 +415,8 @@ class Contraction:
                 b_next = memory.address(w, self.dtype, b_here, k * axis.right)
                 sums = self._nested(rest, tile, rows, a_next, b_next, sums)
             return sums
-        carried = [("ptr", a_here), ("ptr", b_here)] + [(self.kind, s) for s in sums]
+        kinds = self._kinds(tile) * tile.height
+        carried = [("ptr", a_here), ("ptr", b_here), *zip(kinds, sums, strict=True)]
         with w.loop("0", steps or str(axis.length), carried=carried) as loop:
             a_now, b_now, *running = loop.values
             running = self._nested(rest, tile, rows, a_now, b_now, running)
@@ -407,24 +430,21 @@ class Contraction:
         self, tile: Tile, rows: list[int], a_here: str, b_here: str, sums: list[str]
     ) -> list[str]:
         """One step along the depth: every row's scalar times every vector of columns."""
-        w, roomy = self.w, self.right.buffer.has_slack
-        columns = [
-            memory.load(
-                w,
-                self.dtype,
-                memory.address(w, self.dtype, b_here, v * self.w.lanes),
-                1,
-                tile.valid[v],
-                roomy,
-            )
-            for v in range(tile.width)
-        ]
+        w, roomy, columns = self.w, self.right.buffer.has_slack, []
+        for v, (lanes, valid) in enumerate(zip(tile.lanes, tile.valid, strict=True)):
+            at = memory.address(w, self.dtype, b_here, v * w.lanes)
+            with w.as_lanes(lanes):
+                columns.append(memory.load(w, self.dtype, at, 1, valid, roomy))
         following = []
         for m, offset in enumerate(rows):
             at = memory.address(w, self.dtype, a_here, offset)
-            scalar = memory.spread(w, self.dtype, memory.load_scalar(w, self.dtype, at))
-            for v in range(tile.width):
-                following.append(w.fma(self.dtype, scalar, columns[v], sums[m * tile.width + v]))
+            scalar, spread = memory.load_scalar(w, self.dtype, at), dict[int, str]()
+            for v, lanes in enumerate(tile.lanes):
+                with w.as_lanes(lanes):
+                    if lanes not in spread:
+                        spread[lanes] = memory.spread(w, self.dtype, scalar)
+                    total = sums[m * tile.width + v]
+                    following.append(w.fma(self.dtype, spread[lanes], columns[v], total))
         return following
 
     def _shared_turn(

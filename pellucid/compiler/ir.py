@@ -116,6 +116,13 @@ class Writer:
         """`fcmp olt`, `icmp slt`, ...: a vector of i1."""
         return self.let(f"{opcode} {self.vector(dtype)} {a}, {b}")
 
+    @contextlib.contextmanager
+    def as_lanes(self, lanes: int) -> Iterator[None]:
+        """Within it vectors have so many lanes."""
+        before, self.lanes = self.lanes, lanes
+        yield
+        self.lanes = before
+
     def select(self, dtype: np.dtype, condition: str, a: str, b: str) -> str:
         """a where the condition holds, else b."""
         t = self.vector(dtype)

@@ -12,7 +12,7 @@ from pellucid.compiler import machine, pipeline
 from pellucid.compiler.host import current
 from pellucid.compiler.target import Target, named
 from pellucid.core import TABLE
-from tests.programs import processor
+from tests.programs import processor, trace
 
 from .test_primitives import ROWS, operands, traced
 from .training import training
@@ -67,6 +67,16 @@ def test_a_product_uses_what_the_processor_has():
     assert re.search(r"vfmadd\w+ps\s.*%zmm", code(c, TARGETS["skylake"]))
     assert re.search(r"vfmadd\w+ps\s.*%ymm", code(c, TARGETS["haswell"]))
     assert re.search(r"fmla\s+v\d+\.4s", code(c, TARGETS["aarch64"]))
+
+
+def test_a_short_rest_of_the_columns_takes_a_short_vector():
+    """Of 100 columns the last 4: half of a vector of 8, or a quarter of one of 16, costs less."""
+    x, y = np.ones((8, 30), np.float32), np.ones((30, 100), np.float32)
+    c = trace(lambda x, y: x @ y, x, y)
+    for name in ("skylake", "haswell"):
+        assert re.search(r"vfmadd\w+ps\s.*%xmm", code(c, TARGETS[name]))
+    whole = trace(lambda x, y: x @ y, x, np.ones((30, 96), np.float32))
+    assert not re.search(r"vfmadd\w+ps\s.*%xmm", code(whole, TARGETS["skylake"]))
 
 
 def test_the_setting_names_the_processor(monkeypatch):
