@@ -48,6 +48,11 @@ def poison(cell: Cell) -> None:
     cell.value[...] = kept
 
 
+def _undefined(array: np.ndarray) -> np.ndarray:
+    """NaN instead of numbers; whole numbers, which may name rows, as they are."""
+    return np.full_like(array, np.nan) if array.dtype.kind == "f" else array
+
+
 def run(
     computation: Computation,
     inputs: Sequence[np.ndarray],
@@ -66,9 +71,11 @@ def run(
     made = program(computation)
     if isinstance(made, CompiledProgram):
         made.furnish(compiler.get_threads())
-        made._memory[made.zeros :] = made._own[...] = (
-            0xFF  # nothing may be read before it is written
-        )
+        # nothing may be read before it is written
+        made._memory[made.zeros :] = made._own[...] = 0xFF
+    if isinstance(made, CompiledProgram) and made.zeros and not computation.updates:
+        # nor may what an earlier step left among zeros
+        made.run([_undefined(a) for a, _ in given], [o for o, _ in outputs], steps)
     made.run([a for a, _ in given], [o for o, _ in outputs], steps)
     for (_, raw), kept in zip(given, before, strict=True):
         assert raw.tobytes() == kept.tobytes(), "an input was written to"

@@ -109,7 +109,8 @@ def merge(
     Args:
         plan: changed where they merge.
         producer, consumer: two kernels; the second does not come before the first.
-        siblings: they are reductions over the same axes.
+        siblings: they are reductions over the same axes. Either may read what the other makes
+            inside the loops; what it is reduced to is not known there, and `is_legal` refuses it.
     """
     if not siblings and not _loops_agree(producer, consumer):
         return None

@@ -120,8 +120,10 @@ class Writer:
     def as_lanes(self, lanes: int) -> Iterator[None]:
         """Within it vectors have so many lanes."""
         before, self.lanes = self.lanes, lanes
-        yield
-        self.lanes = before
+        try:
+            yield
+        finally:
+            self.lanes = before
 
     def select(self, dtype: np.dtype, condition: str, a: str, b: str) -> str:
         """a where the condition holds, else b."""

@@ -1,4 +1,4 @@
-"""From LLVM IR text to machine code, by llvmlite; `host` asks it for the processor, no more."""
+"""From LLVM IR text to machine code, by llvmlite, which only `host` imports beside this."""
 
 from __future__ import annotations
 

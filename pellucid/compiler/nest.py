@@ -3,6 +3,7 @@
 The last axis runs along the lanes. A reduction along it keeps 16 running lanes
 and adds them by a fixed tree; a reduction along other axes adds in ascending
 order, as many neighbours at a time as a vector holds. Neither depends on threads or vector width.
+`argmax` along other axes is a pair of running vectors, the greatest and its number.
 """
 
 from __future__ import annotations

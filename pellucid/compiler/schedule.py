@@ -73,12 +73,15 @@ def _keep_backgrounds(plan: Plan) -> None:
     for kernel in plan.kernels:
         if not kernel.nodes and [store.source for store in kernel.stores] == [None]:
             zeros[kernel.stores[0].target.buffer].append(kernel)
+    filling = {kernel for kernels in zeros.values() for kernel in kernels}
+    used = {b for k in plan.kernels if k not in filling for b in k.reads | k.writes}
     for buffer, kernels in zeros.items():
         share = sum(math.prod(kernel.domain) for kernel in kernels) / max(
             math.prod(buffer.shape), 1
         )
         if buffer.role == "temporary" and (share > MOSTLY or _bytes(buffer) <= BLOCK):
-            plan.kept.append(buffer)
+            if buffer in used:  # else the value within never leaves its kernel
+                plan.kept.append(buffer)
             for kernel in kernels:
                 plan.remove(kernel)
 

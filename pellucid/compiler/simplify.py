@@ -152,7 +152,7 @@ def product_with_column(n: Node) -> Node | None:
 
 
 def product_of_single_terms(n: Node) -> Node | None:
-    """column @ row -> each element of the one times each of the other."""
+    """column @ row -> each element of the one times each of the other (a 0 may be -0)."""
     if n.name != "matmul" or n.inputs[0].shape[-1] != 1:
         return None
     column, row = (broadcast_to(Tensor(i), n.shape) for i in n.inputs)
@@ -206,14 +206,20 @@ def _routed(n: Node) -> Routed | None:
     if n.name != "where" or not _is(n.inputs[2], 0.0) or n.inputs[0].name != "equal":
         return None
     here, spread, _ = n.inputs
-    place = here.inputs[1]
+    number, place = here.inputs
     if {place.name, spread.name} != {"broadcast_to"}:
         return None
     winner = _beneath(place.inputs[0])
-    if winner.name != "argmax" or math.prod(spread.inputs[0].shape) != math.prod(winner.shape):
+    if winner.name != "argmax":
+        return None
+    windows, axes = winner.inputs[0], winner.attr("axes")
+    kept = tuple(1 if a in axes else n for a, n in enumerate(windows.shape))
+    if here.shape != windows.shape or {place.inputs[0].shape, spread.inputs[0].shape} != {kept}:
+        return None
+    if number is not rewrite(argmax.numbers(windows.shape, axes).node, {}):
         return None
     given = reshape(Tensor(spread.inputs[0]), winner.shape)
-    return Routed(Tensor(winner.inputs[0]), winner.attr("axes"), Tensor(here), given)
+    return Routed(Tensor(windows), axes, Tensor(here), given)
 
 
 def _beneath(n: Node) -> Node:
@@ -239,11 +245,10 @@ def ask_the_greatest(n: Node) -> Node | None:
 
 
 def sum_of_routed(n: Node) -> Node | None:
-    """What goes to one element of each window, added up, is what was given."""
-    x = n.inputs[0] if n.name == "sum" else n
-    routed = (
-        _routed(x) if n.name == "sum" and n.attr("axes") == (*range(len(x.shape) - 1),) else None
-    )
+    """What goes to one element of each window, added up for each channel, is what was given."""
+    if n.name != "sum" or n.attr("axes") != tuple(range(len(n.inputs[0].shape) - 1)):
+        return None
+    routed = _routed(n.inputs[0])
     if routed is None or routed.given.shape[-1:] != n.shape:
         return None
     return sum_(routed.given, tuple(range(routed.given.ndim - 1))).node
@@ -291,19 +296,26 @@ def product_in_halves(n: Node) -> Node | None:
     """A small product along many rows is a sum of two, of which each worker has the rows at hand.
 
     So the gradient of a small dense layer: each of two workers made half of the rows of both
-    factors, and would have to wait for the other half.
+    factors, and would have to wait for the other half. Neither factor may be parameters alone:
+    that would be a layer whose examples lie along a column, and what it gives for one of them
+    must not depend on how many there are.
     """
     if n.name != "matmul" or len(n.shape) != 2 or n.inputs[0].name != "transpose":
         return None
-    factors = Tensor(n.inputs[0].inputs[0]), Tensor(n.inputs[1])
+    factors = n.inputs[0].inputs[0], n.inputs[1]
     rows, elements = factors[0].shape[0], math.prod(n.shape)
     many = (
         rows * (n.shape[0] + n.shape[1]) >= MANY_ROWS * elements and rows * elements >= MANY_TERMS
     )
-    if rows % 2 or not many:
+    if rows % 2 or not many or not all(map(_comes_from_data, factors)):
         return None
-    left, right = (reshape(f, (2, rows // 2, f.shape[1])) for f in factors)
+    left, right = (reshape(Tensor(f), (2, rows // 2, f.shape[1])) for f in factors)
     return sum_(windows.tensordot(transpose(left, (0, 2, 1)), right, 1, 1), 0).node
+
+
+def _comes_from_data(n: Node) -> bool:
+    """Something that a program is given has to do with it."""
+    return any(node.name == "placeholder" for node in topological([n]))
 
 
 RULES: tuple[Rule, ...] = (

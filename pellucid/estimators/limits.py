@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pellucid.compiler import limited_threads
+from pellucid.compiler import get_threads, limited_threads
 
 
 def threads_beside_others() -> int | None:
@@ -39,7 +39,7 @@ def threads_for_step(wanted: int | None, numbers: int, batch: int) -> Iterator[N
         batch: rows of a step; each takes about six operations per parameter.
     """
     most = max(1, round(6 * numbers * batch / ENOUGH))
-    with limited_threads(most if wanted is None else None):
+    with limited_threads(min(most, get_threads()) if wanted is None else None):
         yield
 
 

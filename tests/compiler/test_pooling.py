@@ -12,7 +12,7 @@ from pellucid.compiler import pipeline
 from pellucid.compiler.simplify import simplify
 from pellucid.core.node import topological
 from pellucid.core.pooling import max_pool
-from pellucid.core.tensor import apply, tensor
+from pellucid.core.tensor import apply, broadcast_to, tensor
 from tests.programs import bits, processor, reference, run, same_processors, threads, trace
 
 SHAPES = {
@@ -28,6 +28,9 @@ SHAPES = {
 def numbers(shape, seed=0):
     """Few different numbers: many windows have two greatest elements."""
     return np.random.default_rng(seed).integers(-3, 4, shape).astype(np.float32)
+
+
+ROWS = np.arange(240, dtype=np.float32).reshape(48, 5) % 7 - 3
 
 
 def pooled(x, bias, size):
@@ -110,3 +113,35 @@ def test_what_is_not_asked_of_the_maximum_stays():
     c = trace(masked, *given)
     for found, right in zip(run(c, given), reference(c, given), strict=True):
         np.testing.assert_array_equal(found, right)
+
+
+def chosen(x, number, g):
+    """What looks like the gradient of pooling along the first axis, and is something else."""
+    place = broadcast_to(pe.argmax(x, 0).reshape(1, -1), number.shape)
+    return pe.where(number == place, broadcast_to(g, number.shape), 0.0)
+
+
+def other_windows(x):
+    windows = x.reshape(2, 2, 2, 3, 2, 5)
+    winner = apply("argmax", windows, axes=(4,))
+    number = apply("iota", shape=windows.shape, axis=2)
+    here = number == broadcast_to(winner.reshape(2, 2, 2, 3, 1, 5), windows.shape)
+    given = broadcast_to(pe.sum(windows, 4, keepdims=True), windows.shape)
+    return pe.sum(pe.where(here, given, 0.0), (0, 1, 2, 3, 4))
+
+
+LOOKALIKES = {
+    "one of each row": lambda x, n: pe.sum(
+        chosen(x, apply("iota", shape=x.shape, axis=0), x[:, :1]), 0
+    ),
+    "votes": lambda x, n: pe.sum(chosen(x, n, x[:1]), 0),
+    "votes, cut off": lambda x, n: pe.where(x > 0.5, chosen(x, n, x[:1]), 0.0),
+    "along other axes": lambda x, n: other_windows(x[0, :1] + ROWS),
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_what_looks_like_pooling_and_is_not(name):
+    x, n = numbers((8, 8)), np.random.default_rng(5).integers(0, 8, (8, 8)).astype(np.int32)
+    c = trace(LOOKALIKES[name], x, n)
+    np.testing.assert_array_equal(run(c, [x, n])[0], reference(c, [x, n])[0])

@@ -225,7 +225,8 @@ def test_texts_show_what_differs_from_the_defaults(name):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "batch", "most"), [(100, 10, 1), (3201, 200, 2), (7510, 200, 5), (10**6, 200, 600)]
+    ("numbers", "batch", "most"),
+    [(100, 10, 1), (3201, 200, 2), (7510, 200, 5), (10**6, 200, 600), (10**8, 200, 1000)],
 )
 def test_small_steps_run_on_few_threads(numbers, batch, most, monkeypatch):
     monkeypatch.setenv("PELLUCID_THREADS", "1000")
