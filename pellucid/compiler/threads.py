@@ -123,6 +123,11 @@ TELLING = 5e-3
 CROWDED = 0.9
 """Share of the time for which a worker must have had its processor to count as undisturbed."""
 
+DOUBTFUL, TRIAL = 150e-6, 20e-3
+"""Seconds of a step below which it may be slower on all workers than on one, however undisturbed
+they are, as processors that share no cache, or are halves of one, pass values to each other slowly;
+and seconds that a call on one alone may take to find out."""
+
 PATIENCE = 2, 32
 """Times, of at least TELLING, for which one worker goes on alone before all are tried again:
 at first, and at most, as it doubles whenever the trial fails."""
@@ -134,7 +139,8 @@ class Choice:
     One alone does brief calls. On a crowded machine workers that wait for each other
     can be slower than one: where a worker did not have its processor all the time,
     one alone is tried, and the faster way is kept for a while. Programs that are new in
-    that while begin with one as well. All ways give the same bits.
+    that while begin with one as well. With short steps one is tried in any case. All ways
+    give the same bits.
     """
 
     crowded_until = 0.0
@@ -153,7 +159,9 @@ class Choice:
         alone = available == 1 or self._alone > 0 or self._best * steps < BRIEF
         untried = self._together == 0.0
         crowded = untried and time.perf_counter() < Choice.crowded_until
-        return 1 if alone or crowded else available
+        trial = self._lone == 0.0 < self._together < DOUBTFUL
+        trial = trial and self._together * available * steps < TRIAL
+        return 1 if alone or crowded or trial else available
 
     def note(self, workers: int, steps: int, seconds: float, share: float) -> None:
         """Remember a call: how long it took, and which share of it the workers were running."""
@@ -165,13 +173,15 @@ class Choice:
         self._seen = [0.0, 0.0, 0.0]
         step = seen[1] / seen[0]
         if workers == 1:
-            self._lone = step
-            self._alone = self._alone - 1 if self._alone and step < self._together else 0
+            first, self._lone = self._lone == 0.0 < self._together, step
+            left = self._patience if first and not self._alone else self._alone - 1
+            self._alone = max(left, 0) if step < self._together else 0
             return
         self._together = step
-        worse = seen[2] < CROWDED * seen[1] and step > self._lone
+        crowded = seen[2] < CROWDED * seen[1]
+        worse = step > self._lone and (crowded or step < DOUBTFUL and self._lone > 0.0)
         self._alone = self._patience if worse else 0
-        if worse:
+        if worse and crowded:
             Choice.crowded_until = time.perf_counter() + self._patience * TELLING
         self._patience = min(2 * self._patience, PATIENCE[1]) if worse else PATIENCE[0]
 

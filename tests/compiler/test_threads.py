@@ -176,6 +176,26 @@ def test_a_new_program_believes_that_the_machine_is_crowded(monkeypatch):
     assert Choice().workers(2, 1) == 2
 
 
+def verdicts(choice, together, alone, count, steps=60):
+    """How many workers are chosen, one verdict after the other, for steps that take so long."""
+    found = []
+    for _ in range(count):
+        found.append(choice.workers(2, steps))
+        step = alone if found[-1] == 1 else together
+        choice.note(found[-1], round(0.006 / step), 0.006, 1.0)
+    return found
+
+
+def test_short_steps_are_tried_on_one_worker_as_well(monkeypatch):
+    monkeypatch.setattr(Choice, "crowded_until", 0.0)
+    assert verdicts(Choice(), 50e-6, 80e-6, 6) == [2, 1, 2, 2, 2, 2]
+    slow = verdicts(Choice(), 140e-6, 80e-6, 20)  # undisturbed, and slower all the same
+    assert slow[:5] == [2, 1, 1, 1, 2]
+    assert slow.count(2) <= 4
+    assert verdicts(Choice(), 500e-6, 900e-6, 4) == [2, 2, 2, 2]  # long ones gain for sure
+    assert verdicts(Choice(), 50e-6, 80e-6, 4, 1000) == [2, 2, 2, 2]  # a trial would take long
+
+
 def test_a_bound_function_sees_what_its_arrays_hold():
     x, out = np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)
     call = CompiledProgram(trace(lambda x: x + 1.0, x)).bind([x], [out])
