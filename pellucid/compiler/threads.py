@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -179,7 +180,7 @@ class Choice:
             return
         self._together = step
         crowded = seen[2] < CROWDED * seen[1]
-        worse = step > self._lone and (crowded or step < DOUBTFUL and self._lone > 0.0)
+        worse = step > self._lone and (crowded or 0.0 < self._lone < DOUBTFUL)
         self._alone = self._patience if worse else 0
         if worse and crowded:
             Choice.crowded_until = time.perf_counter() + self._patience * TELLING
@@ -191,6 +192,8 @@ class Pool:
 
     def __init__(self) -> None:
         self._inboxes: list[queue.SimpleQueue[Any]] = []
+        self._threads: list[threading.Thread] = []
+        self._left: tuple[int, set[int]] | None = None  # the processor that they keep off, of which
         self._lock = threading.Lock()
 
     def run(self, work: Callable[[int], Any], workers: int) -> float:
@@ -204,10 +207,14 @@ class Pool:
         with self._lock, HeldBack():
             while len(self._inboxes) < workers - 1:
                 inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-                threading.Thread(
+                thread = threading.Thread(
                     target=_serve, args=(inbox,), daemon=True, name="pellucid-worker"
-                ).start()
+                )
+                thread.start()
                 self._inboxes.append(inbox)
+                self._threads.append(thread)
+                self._left = None
+            self._keep_off()
             ended: queue.SimpleQueue[float | BaseException] = queue.SimpleQueue()
             for number in range(1, workers):
                 self._inboxes[number - 1].put((work, number, ended))
@@ -220,6 +227,33 @@ class Pool:
                 raise result
             shares.append(result)
         return min(shares)
+
+    def _keep_off(self) -> None:
+        """Have the workers run on other processors than the caller.
+
+        A system may wake a worker where its caller runs, though another processor has nothing to
+        do, and needs milliseconds to see that; meanwhile they wait for each other in turn.
+        """
+        if PROCESSOR is None:
+            return
+        here, allowed = PROCESSOR(), os.sched_getaffinity(0)
+        if self._left == (here, allowed):
+            return
+        for thread in self._threads:
+            assert thread.native_id is not None  # it has been started
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(thread.native_id, allowed - {here} or allowed)
+        self._left = here, allowed
+
+
+def _number_of_processor() -> Callable[[], int] | None:
+    """What tells on which processor the calling thread runs, where threads can be kept off one."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+PROCESSOR = _number_of_processor()
 
 
 def _timed(work: Callable[[int], Any], number: int) -> float:

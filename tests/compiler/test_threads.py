@@ -13,6 +13,7 @@ import pytest
 
 import pellucid as pe
 from pellucid import compiler
+from pellucid.compiler import threads as threads_module
 from pellucid.compiler.program import CompiledProgram
 from pellucid.compiler.threads import POOL, Choice, available_processors
 from pellucid.compiler.turns import run_in_turn
@@ -194,6 +195,18 @@ def test_short_steps_are_tried_on_one_worker_as_well(monkeypatch):
     assert slow.count(2) <= 4
     assert verdicts(Choice(), 500e-6, 900e-6, 4) == [2, 2, 2, 2]  # long ones gain for sure
     assert verdicts(Choice(), 50e-6, 80e-6, 4, 1000) == [2, 2, 2, 2]  # a trial would take long
+
+
+@pytest.mark.skipif(threads_module.PROCESSOR is None, reason="this system binds no threads")
+@pytest.mark.skipif(available_processors() < 2, reason="there is one processor")
+def test_workers_keep_off_the_callers_processor(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    for here in sorted(allowed)[:2]:
+        monkeypatch.setattr(threads_module, "PROCESSOR", lambda here=here: here)
+        POOL.run(lambda worker: None, 2)
+        elsewhere = [os.sched_getaffinity(t.native_id) for t in POOL._threads]
+        assert elsewhere == [allowed - {here}] * len(elsewhere)
+    assert os.sched_getaffinity(0) == allowed  # the caller itself is not bound
 
 
 def test_a_bound_function_sees_what_its_arrays_hold():
