@@ -281,13 +281,25 @@ def _gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry) -> Tensor:
     vectors = math.prod(size) * x.shape[-1] * -(-g.shape[-1] // LANES)
     if vectors > FEW_VECTORS or x.shape[0] % 2 or 0 in g.shape:
         return lowered_gradient(x, g, size, geometry)
-    n = len(size)
     x = padded(x, geometry.before, geometry.after, geometry.between)
     seen = windows_of(x, size, geometry.stride, geometry.dilation)  # (B, *O, *K, C)
-    left, right = (reshape(v, (2, v.shape[0] // 2, *v.shape[1:])) for v in (seen, g))
-    places, within = tuple(range(1, n + 2)), tuple(range(n + 2, 2 * n + 3))
-    halves = tensordot(transpose(left, (0, *within, *places)), right, 1, n + 1)
-    return sum(halves, 0)
+    return in_halves(seen, g, len(size) + 1)
+
+
+def in_halves(left: Tensor, right: Tensor, depth: int) -> Tensor:
+    """Products summed over the first axes of both, as a sum of two: of either half of the first.
+
+    Args:
+        left: (rows, *more axes summed over, *its own).
+        right: (rows, *more axes summed over, columns).
+        depth: number of axes summed over.
+
+    Returns:
+        Tensor of shape (*left's own axes, columns).
+    """
+    left, right = (reshape(v, (2, v.shape[0] // 2, *v.shape[1:])) for v in (left, right))
+    summed, own = tuple(range(1, depth + 1)), tuple(range(depth + 1, left.ndim))
+    return sum(tensordot(transpose(left, (0, *own, *summed)), right, 1, depth), 0)
 
 
 def _beside_gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry, count: int) -> Tensor:

@@ -309,8 +309,8 @@ def product_in_halves(n: Node) -> Node | None:
     )
     if rows % 2 or not many or not all(map(_comes_from_data, factors)):
         return None
-    left, right = (reshape(Tensor(f), (2, rows // 2, f.shape[1])) for f in factors)
-    return sum_(windows.tensordot(transpose(left, (0, 2, 1)), right, 1, 1), 0).node
+    x, g = map(Tensor, factors)
+    return convolve.in_halves(x, g, 1).node
 
 
 def _comes_from_data(n: Node) -> bool:
