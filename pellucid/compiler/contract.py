@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from pellucid.core.storage import LANES
@@ -39,6 +39,9 @@ longer one: neighbouring windows share elements, which would be kept in too many
 ASKED_FROM, FAR = 16, 1 << 15
 """Contracted length from which it pays to ask for what follows the product, and elements from
 which a buffer may lie far away."""
+
+ROW_TILES = 16
+"""Tiles one below another from which workers divide the rows between them."""
 
 MOST_SHARED = 8
 """Terms for which a spread scalar may serve."""
@@ -165,9 +168,30 @@ class Contraction:
             with self.w.when(first) if self.shared else contextlib.nullcontext():
                 self._at_edge([0] * len(self.batch), rows, 0, 0, height, width, True, act)
             return
-        start, stop = share(self.w, total) if self.shared else ("0", str(total))
-        with self.w.loop(start, stop) as loop:
-            self._numbered(loop.index, act)
+        with self._numbers(total) as number:
+            self._numbered(number, act)
+
+    @contextlib.contextmanager
+    def _numbers(self, total: int) -> Iterator[str]:
+        """A loop over the numbers of this worker's tiles.
+
+        It has a part of the rows, with all of their columns, where there are enough of them: what
+        it reads of them, and what comes of that, then stays with it from kernel to kernel.
+        """
+        w, t = self.w, self.tiling
+        if not self.shared:
+            with w.loop("0", str(total)) as loop:
+                yield loop.index
+        elif t.column_tiles > 1 and t.row_tiles >= ROW_TILES and total == t.count and not t.axis:
+            start, stop = share(w, t.row_tiles)
+            with w.loop("0", str(t.column_tiles)) as columns:
+                first = w.let(f"mul i64 {columns.index}, {t.row_tiles}")
+                with w.loop(start, stop) as rows:
+                    yield w.let(f"add i64 {first}, {rows.index}")
+        else:
+            start, stop = share(w, total)
+            with w.loop(start, stop) as loop:
+                yield loop.index
 
     def _numbered(self, number: str, act: Callable[[Tile], None]) -> None:
         """The tile of that number, counted along the rows of one place, then columns, then on."""
@@ -484,7 +508,6 @@ class Contraction:
         """
         w, length = self.w, self.depth[0].length
         blocks = self.kernel.blocks
-        start, stop = share(w, total) if self.shared else ("0", str(total))
         with w.loop("0", str(blocks)) as block:
             first, last = (
                 w.let(f"udiv i64 {w.let(f'mul i64 {n}, {length}')}, {blocks}")
@@ -503,8 +526,8 @@ class Contraction:
                 for place, value in zip(places, self._along(tile, sums, first, steps), strict=True):
                     w.line(f"store {self.kind} {value}, ptr {place}, align 4")
 
-            with w.loop(start, stop) as loop:
-                self._numbered(loop.index, add)
+            with self._numbers(total) as number:
+                self._numbered(number, add)
 
         def finish(tile: Tile) -> None:
             values = [
@@ -512,8 +535,8 @@ class Contraction:
             ]
             self._finish_all(tile, values)
 
-        with w.loop(start, stop) as loop:
-            self._numbered(loop.index, finish)
+        with self._numbers(total) as number:
+            self._numbered(number, finish)
 
     def _waiting(self, tile: Tile) -> list[str]:
         """Where the accumulators of a tile wait."""

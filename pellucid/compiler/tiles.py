@@ -19,6 +19,11 @@ FEW_ROWS, SHARES = 6, 4
 """Tiles that a product which workers share should have at least, unless it has too few rows."""
 
 
+NEAR = 480
+"""Vectors of the right operand that stay beside the registers, in the first-level cache, while
+tiles one below another meet them; of more, one comes in every second cycle."""
+
+
 class Axis(NamedTuple):
     """One contracted axis: its length, and the strides along it on either side."""
 
@@ -165,8 +170,9 @@ def choose(
     """The tile that needs the fewest cycles, edges and padding included.
 
     Counts, for one step along the depth, multiply-adds (two a cycle), loads (two a
-    cycle: one per row to spread, one per vector), and the four cycles that each
-    accumulator must wait for its last result. Which tile is chosen changes no bit.
+    cycle: one per row to spread, one per vector; fewer where the vectors of all steps
+    are more than `NEAR`), and the four cycles that each accumulator must wait for its
+    last result. Which tile is chosen changes no bit.
 
     Args:
         lengths: of the row axes.
@@ -221,11 +227,13 @@ def _cost(t: Tiling, full_rows: int, full_columns: int, depth: int, shared: int)
     for n, height in ((full_rows, t.rows), (1, t.last_rows)):
         for m, width in ((full_columns, t.vectors), (1, t.last_vectors)):
             if height and width:
-                cost += n * m * (_cycles(height, width, shared) * depth + 12 + 2 * height * width)
+                cycles = _cycles(height, width, shared, depth)
+                cost += n * m * (cycles * depth + 12 + 2 * height * width)
     kinds = (1 + (t.last_rows > 0)) * (1 + (t.last_vectors > 0))
     return t.outer * cost * (1 + 0.01 * (kinds - 1))
 
 
-def _cycles(rows: int, vectors: int, shared: int) -> float:
+def _cycles(rows: int, vectors: int, shared: int, depth: int) -> float:
     spread = (rows + shared - 1) / shared
-    return max(rows * vectors / 2, (spread + vectors) / 1.6, 4.0)
+    far = 2 * vectors if vectors * depth > NEAR else 0
+    return max(rows * vectors / 2, (spread + vectors) / 1.6, 4.0, far)
