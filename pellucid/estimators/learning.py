@@ -6,6 +6,7 @@ rules can end learning, or change the rate.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -153,7 +154,7 @@ class Learning:
 
     def _epoch_ended(self, loss: float) -> None:
         est = self.estimator
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise diverged(f"the loss of epoch {est.n_iter_ + 1} is {loss}")
         est.n_iter_ += 1
         est.loss_ = float(loss)

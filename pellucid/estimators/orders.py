@@ -33,8 +33,7 @@ class Orders:
         self.room = room
         self._padding = padding
         self._random = random
-        self._order = np.arange(rows, dtype=np.int32)
-        self._all = np.arange(rows)
+        self._order = np.arange(rows)
 
     @property
     def counts(self) -> np.ndarray:
@@ -45,21 +44,18 @@ class Orders:
 
     def next(self, epochs: int) -> list[np.ndarray]:
         """Row numbers of the next epochs, one array (steps, rows) for steps of one length."""
-        orders = [self._next() for _ in range(epochs)]
-        if self.room is None:
-            return [part for order in orders for part in self._cut(order)]
         given = np.full((epochs, self.steps * self.batch), self._padding, np.int32)
-        given[:, : self.rows] = orders
+        for order in given:
+            if self._random is not None:
+                self._random.shuffle(self._order)
+            order[: self.rows] = self._order
+        if self.room is None:
+            return [part for order in given for part in self._cut(order[: self.rows])]
+        if self.room == self.batch:
+            return [given.reshape(-1, self.batch)]
         found = np.full((epochs * self.steps, self.room), self._padding, np.int32)
         found[:, : self.batch] = given.reshape(-1, self.batch)
         return [found]
-
-    def _next(self) -> np.ndarray:
-        if self._random is not None:
-            places = self._all.copy()
-            self._random.shuffle(places)
-            self._order = self._order[places]
-        return self._order
 
     def _cut(self, order: np.ndarray) -> Iterator[np.ndarray]:
         full = self.rows // self.batch * self.batch
