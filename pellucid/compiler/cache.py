@@ -91,6 +91,8 @@ def key(computation: Computation, target: Target) -> str:
     lines.append(f"in {[number[n] for n in c.inputs]} out {[number[n] for n in c.outputs]}")
     lines.append(f"updates {[(places[id(cell)], number[n]) for cell, n in c.updates]}")
     lines.append(f"stepped {sorted(number[n] for n in c.stepped)}")
+    if c.live is not None:
+        lines.append(f"live {[number[n] for n in (c.live.count, c.live.index, c.live.weights)]}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

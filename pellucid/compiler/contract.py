@@ -107,7 +107,9 @@ class Contraction:
         parts = math.prod(axis.length for axis in self.batch)
         shares = SHARES // max(parts, 1) if shared else 1
         self.within = None
-        if not self.is_short and not kernel.blocks:
+        whole = not self.is_short and not kernel.blocks
+        self.cuts_depth = kernel.bound == "depth" and whole and len(self.depth) == 1
+        if whole:
             self.within = within_of(self.left, self.batch, self.rows, self.depth)
         lengths = [n for n, _ in self.rows]
         single = None if self.within is None else self.within.axis
@@ -179,19 +181,28 @@ class Contraction:
         it reads of them, and what comes of that, then stays with it from kernel to kernel.
         """
         w, t = self.w, self.tiling
-        if not self.shared:
-            with w.loop("0", str(total)) as loop:
-                yield loop.index
-        elif t.column_tiles > 1 and t.row_tiles >= ROW_TILES and total == t.count and not t.axis:
-            start, stop = share(w, t.row_tiles)
+        plain = total == t.count and not t.axis
+        cut = plain and self.kernel.bound == "rows"
+        if cut or (plain and self.shared and t.column_tiles > 1 and t.row_tiles >= ROW_TILES):
+            tiles: Index = t.row_tiles
+            if cut:
+                up = w.let(f"add i64 {self._least(self._live(), self.rows[0][0])}, {t.rows - 1}")
+                tiles = w.let(f"udiv i64 {up}, {t.rows}")
+            start, stop = share(w, tiles) if self.shared else ("0", str(tiles))
             with w.loop("0", str(t.column_tiles)) as columns:
                 first = w.let(f"mul i64 {columns.index}, {t.row_tiles}")
                 with w.loop(start, stop) as rows:
                     yield w.let(f"add i64 {first}, {rows.index}")
-        else:
-            start, stop = share(w, total)
-            with w.loop(start, stop) as loop:
-                yield loop.index
+            return
+        start, stop = share(w, total) if self.shared else ("0", str(total))
+        with w.loop(start, stop) as loop:
+            yield loop.index
+
+    def _live(self) -> str:
+        """How many rows of the batch count."""
+        assert self.kernel.count is not None
+        at = self.body.base(self.kernel.count.buffer)
+        return self.w.let(f"sext i32 {self.w.let(f'load i32, ptr {at}')} to i64")
 
     def _numbered(self, number: str, act: Callable[[Tile], None]) -> None:
         """The tile of that number, counted along the rows of one place, then columns, then on."""
@@ -397,6 +408,8 @@ class Contraction:
             b_at = body.plus(b_at, body.times(index, axis.right)) if axis.right else b_at
         if self.within is not None and steps is None:
             first, steps = self._steps_within(self.within, tile)
+        if self.cuts_depth:
+            steps = self._live_steps(tile)
         a_at = body.plus(a_at, body.times(first, self.depth[0].left))
         b_at = body.plus(b_at, body.times(first, self.depth[0].right))
         a_start = memory.address(self.w, self.dtype, body.base(a.buffer), a_at)
@@ -405,16 +418,29 @@ class Contraction:
         rows = [self._displacement(m, strides) for m in range(tile.height)]
         return self._nested(self.depth, tile, rows, a_start, b_start, sums, steps)
 
+    def _live_steps(self, tile: Tile) -> str:
+        """Rows that count of those that are summed up here."""
+        w, length, before = self.w, self.depth[0].length, "0"
+        for index in tile.batch:
+            before = w.let(f"mul i64 {index}, {length}")
+        left = w.let(f"sub i64 {self._live()}, {before}")
+        return self._least(self._greatest(0, left), length)
+
     def _steps_within(self, within: Within, tile: Tile) -> tuple[Index, str]:
         """The part of the first contracted axis that meets more than padding."""
         w, length = self.w, self.depth[0].length
         at = self.body.plus(tile.rows[within.axis], within.first)
-        low = w.let(f"call i64 @llvm.smax.i64(i64 0, i64 {w.let(f'sub i64 0, {at}')})")
-        left = w.let(f"sub i64 {within.inner}, {at}")
-        high = w.let(f"call i64 @llvm.smin.i64(i64 {length}, i64 {left})")
-        w.declare("declare i64 @llvm.smax.i64(i64, i64)")
-        w.declare("declare i64 @llvm.smin.i64(i64, i64)")
+        low = self._greatest(0, w.let(f"sub i64 0, {at}"))
+        high = self._least(length, w.let(f"sub i64 {within.inner}, {at}"))
         return low, w.let(f"sub i64 {high}, {low}")
+
+    def _greatest(self, a: Index, b: Index) -> str:
+        self.w.declare("declare i64 @llvm.smax.i64(i64, i64)")
+        return self.w.let(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
+
+    def _least(self, a: Index, b: Index) -> str:
+        self.w.declare("declare i64 @llvm.smin.i64(i64, i64)")
+        return self.w.let(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
 
     def _nested(
         self,

@@ -45,6 +45,8 @@ def form_of(plan: Plan, kernel: Kernel) -> tuple[Form, list[Buffer]]:
         tuple(places[root] for root in kernel.roots),
         tuple((seen(store.source), seen(store.target)) for store in kernel.stores),
         kernel.blocks,
+        kernel.bound,
+        seen(kernel.count),
         seen(kernel.scratch.whole()) if kernel.scratch else None,
     )
     buffers = list(numbers)

@@ -16,6 +16,7 @@ from pellucid.core.storage import ALIGNMENT, storage_size
 from . import winograd
 from .desk import tables_of
 from .kernels import Kernel, Plan
+from .live import bound_rows
 from .tiles import depth_of, terms
 from .views import Buffer, temporary
 
@@ -58,6 +59,7 @@ def schedule(plan: Plan) -> Plan:
             _give_desk(plan, kernel)
         elif kernel.kind == "contract":
             _cut_depth(plan, kernel)
+    bound_rows(plan)
     plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
     plan.phases = _phases(plan)
     _allocate(plan)

@@ -377,6 +377,7 @@ def simplify(computation: Computation) -> Computation:
         outputs,
         tuple((cell, new[n]) for cell, n in computation.updates),
         stepped,
+        computation.live,
     )
 
 

@@ -43,6 +43,25 @@ def accepts(node: Node, array: np.ndarray, steps: int | None = None) -> bool:
 
 
 @dataclass(frozen=True)
+class Live:
+    """How many rows of a batch count, where they may be fewer than a step is made for.
+
+    Whoever makes the computation sees to it that the other rows weigh nothing, so that no result
+    depends on this: compiled code may leave out what only they would need.
+
+    Attributes:
+        count: the input that says how many of the first rows count, int32 ().
+        index: the input by whose numbers rows are gathered (rows,).
+        weights: the input of which their weights are gathered, 0 for those that do not count. So
+            is every gradient with respect to what such a row gives.
+    """
+
+    count: Node
+    index: Node
+    weights: Node
+
+
+@dataclass(frozen=True)
 class Computation:
     """Inputs, outputs and updates of a graph.
 
@@ -51,12 +70,14 @@ class Computation:
         outputs: nodes, in the order in which arrays are filled by `run`.
         updates: new values of cells, assigned together at the end of each step.
         stepped: those inputs and outputs that have one entry per step.
+        live: the rows that count, if not all do.
     """
 
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     updates: tuple[tuple[Cell, Node], ...] = ()
     stepped: frozenset[Node] = field(default_factory=frozenset)
+    live: Live | None = None
 
     def __post_init__(self) -> None:
         for cell, node in self.updates:

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid import nn
 from pellucid.compiler import program
 from pellucid.core.node import placeholder, topological
-from pellucid.core.program import Program
+from pellucid.core.program import Live, Program
 from pellucid.core.tensor import Tensor
 from pellucid.core.tree import leaves
 from pellucid.optim import Optimizer
@@ -163,6 +163,7 @@ class Trainer:
         self.dtype = engine.dtype
         self._rate = Tensor(placeholder((), self.dtype, "rate"))
         self._alpha = Tensor(placeholder((), self.dtype, "alpha"))
+        self._count = placeholder((), np.dtype(np.int32), "count")
         parameters = engine.model.parameters()
         weights = [t for t in parameters.values() if t.node.cell.role == "weight"]
         self._objective = penalized(loss, weights, self._alpha)
@@ -186,13 +187,19 @@ class Trainer:
         return [np.array(cell.value) for cell in self._memory]
 
     def run(
-        self, data: Sequence[np.ndarray], index: np.ndarray, rates: np.ndarray, alpha: float
+        self,
+        data: Sequence[np.ndarray],
+        index: np.ndarray,
+        counts: np.ndarray,
+        rates: np.ndarray,
+        alpha: float,
     ) -> np.ndarray:
         """Take steps.
 
         Args:
             data: X, y and weights of rows.
             index: numbers of the rows of each step (steps, batch).
+            counts: how many of them, the first ones, count (steps,); the others weigh nothing.
             rates: learning rate of each step (steps,).
             alpha: strength of the penalty.
 
@@ -202,7 +209,7 @@ class Trainer:
         """
         found, takes_rate = self._program(data, index.shape[1])
         records = np.empty((len(index), 3), self.dtype)
-        inputs = [*data, index, np.asarray(alpha, self.dtype)]
+        inputs = [*data, index, counts.astype(np.int32), np.asarray(alpha, self.dtype)]
         if takes_rate:
             inputs.append(rates.astype(self.dtype))
         found.run(inputs, [records], len(index))
@@ -219,9 +226,12 @@ class Trainer:
         return self._objective.penalty()
 
     def _with_options(self, step: Step) -> tuple[Program, bool]:
-        """The program of a step that receives alpha, and a rate if its rule asks for one."""
-        c, alpha, rate = step.computation, self._alpha.node, self._rate.node
+        """The program of a step that receives count, alpha, and a rate if its rule asks for one."""
+        c, count, alpha, rate = step.computation, self._count, self._alpha.node, self._rate.node
         takes_rate = rate in set(topological([*c.outputs, *(node for _, node in c.updates)]))
-        more = (alpha, rate) if takes_rate else (alpha,)
-        stepped = c.stepped | {rate} if takes_rate else c.stepped
-        return program(replace(c, inputs=(*c.inputs, *more), stepped=stepped)), takes_rate
+        more = (count, alpha, rate) if takes_rate else (count, alpha)
+        stepped = c.stepped | {count, rate} if takes_rate else c.stepped | {count}
+        _, _, weights, index = c.inputs
+        live = Live(count, index, weights)
+        c = replace(c, inputs=(*c.inputs, *more), stepped=stepped, live=live)
+        return program(c), takes_rate

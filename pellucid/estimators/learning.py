@@ -118,6 +118,7 @@ class Learning:
         """Run epochs; their losses."""
         est, orders = self.estimator, self.orders
         rates = self.rates.ahead(epochs, orders.steps, orders.rows, est.t_)
+        counts = np.tile(orders.counts, epochs)
         records, done = [], 0
         for index in orders.next(epochs):
             first, most = 0, self.rows.most_steps(index.shape[1])
@@ -125,12 +126,11 @@ class Learning:
                 last = min(first + min(self._pace, most), len(index))
                 data, numbers = self.rows.seen_by(index[first:last])
                 started = time.perf_counter()
-                found = self.trainer.run(
-                    data, numbers, rates[done : done + last - first], est.alpha
-                )
+                now = slice(done, done + last - first)
+                found = self.trainer.run(data, numbers, counts[now], rates[now], est.alpha)
                 self._pace_by(last - first, time.perf_counter() - started)
                 records.append(found)
-                done, first = done + last - first, last
+                done, first = now.stop, last
         if interrupt.received:
             return np.empty(0)
         return self._losses(np.concatenate(records).astype(np.float64))

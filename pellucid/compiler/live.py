@@ -1,0 +1,115 @@
+"""Rows of a batch that count: products leave out the others.
+
+A step may be compiled for more rows than it is given (`Live`). What the others would give is
+nowhere seen, so that a product on the way to the loss need not make them, and a gradient that sums
+over rows may end with the last one that counts: behind it, one of the factors is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pellucid.core.node import Node, Shape, topological
+from pellucid.core.program import Computation, Live
+
+from .kernels import Kernel, Plan
+from .tiles import depth_axes, shared_axes
+from .views import Buffer
+
+
+def bound_rows(plan: Plan) -> None:
+    """Tell the contractions that can leave rows out of the number that counts."""
+    live = plan.computation.live
+    if live is None:
+        return
+    axes, weighted = batch_axes(plan.computation, live), depends_on(plan.computation, live.weights)
+    number = plan.computation.inputs.index(live.count)
+    stepped = live.count in plan.computation.stepped
+    count = Buffer("input", (), live.count.dtype, (), number, stepped=stepped).whole()
+    for kernel in plan.kernels:
+        if kernel.kind == "contract":
+            kernel.bound = _bound(kernel, axes, weighted)
+            kernel.count = count if kernel.bound else None
+            if kernel.bound == "rows":  # nobody else may leave there what is no number
+                plan.kept += [b for b in kernel.writes if b.role == "temporary"]
+
+
+def _bound(kernel: Kernel, axes: dict[Node, tuple[int, ...]], weighted: set[Node]) -> str:
+    """Along what a contraction can be cut: its "rows", its "depth", or nothing."""
+    root = kernel.root
+    assert root is not None
+    if root.name not in ("matmul", "tensordot"):
+        return ""
+    left, right = root.inputs
+    batch, last = shared_axes(root), len(left.shape) - 1
+    if root.name == "matmul" and len(root.shape) == 2 and axes.get(left) == (0,):
+        return "" if weighted.intersection(kernel.nodes) else "rows"
+    parts = tuple(range(batch))
+    summed = axes.get(left) == (*parts, last) and axes.get(right) == (*parts, batch)
+    one = batch <= 1 and depth_axes(root) == 1
+    return "depth" if summed and one and (left in weighted or right in weighted) else ""
+
+
+def depends_on(computation: Computation, source: Node) -> set[Node]:
+    """The nodes that a source has to do with."""
+    found = {source}
+    for node in _nodes(computation):
+        if not found.isdisjoint(node.inputs):
+            found.add(node)
+    return found
+
+
+def batch_axes(computation: Computation, live: Live) -> dict[Node, tuple[int, ...]]:
+    """Of nodes with one entry per row of the batch the axes that count rows, the major one first.
+
+    Nodes of which that is not known are left out.
+    """
+    found: dict[Node, tuple[int, ...]] = {}
+    rows = live.index.shape[0]
+    for node in _nodes(computation):
+        known = [found[x] for x in node.inputs if x in found]
+        if node.name == "gather" and node.inputs[1] is live.index:
+            found[node] = (0,)
+        elif not known:
+            continue
+        elif node.primitive.kind == "elementwise" and len(set(known)) == 1:
+            found[node] = known[0]
+        elif node.name == "matmul" and len(node.shape) == 2 and found.get(node.inputs[0]) == (0,):
+            found[node] = (0,)
+        elif node.primitive.kind == "view":
+            seen = _seen(node, known[0], rows)
+            if seen is not None:
+                found[node] = seen
+        elif node.primitive.kind == "reduction":
+            reduced = node.attr("axes")
+            if not set(known[0]) & set(reduced):
+                found[node] = tuple(a - sum(r < a for r in reduced) for a in known[0])
+    return found
+
+
+def _seen(node: Node, axes: tuple[int, ...], rows: int) -> tuple[int, ...] | None:
+    """Where a view has its operand's rows."""
+    if node.name == "transpose":
+        order = node.attr("axes")
+        return tuple(order.index(a) for a in axes)
+    if node.name == "broadcast_to":
+        return tuple(a + len(node.shape) - len(node.inputs[0].shape) for a in axes)
+    if node.name == "reshape" and axes == tuple(range(len(axes))):
+        return _leading(node.shape, rows)
+    return None
+
+
+def _leading(shape: Shape, rows: int) -> tuple[int, ...] | None:
+    """The first axes, as many as together count the rows."""
+    product = 1
+    for axis, length in enumerate(shape):
+        product *= length
+        if product == rows:
+            return tuple(range(axis + 1))
+        if product > rows:
+            break
+    return None
+
+
+def _nodes(computation: Computation) -> Sequence[Node]:
+    return topological([*computation.outputs, *(node for _, node in computation.updates)])
