@@ -172,8 +172,9 @@ class CompiledProgram:
         """The addresses of all buffers for a call on these arrays."""
         self._check(inputs, outputs, steps)
         table = self._table.copy()
+        places = [array.ctypes.data for array in inputs]
         for slot, number in self._inputs:
-            table[slot] = inputs[number].ctypes.data
+            table[slot] = places[number]
         for slot, number in self._outputs:
             table[slot] = outputs[number].ctypes.data
         return table

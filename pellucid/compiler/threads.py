@@ -84,6 +84,8 @@ def get_threads() -> int:
     No more than `limited_threads` allows.
     """
     limit = _limit.get()
+    if limit == 1:  # whatever is wanted
+        return 1
     return _wanted() if limit is None else min(_wanted(), limit)
 
 

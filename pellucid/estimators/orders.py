@@ -17,6 +17,10 @@ class Orders:
             compiled as it is, because its rows have to do with each other.
         padding: the row that fills up what a batch leaves of its room.
         random: draws an order for each epoch, made of the one before; None keeps the order.
+
+    Attributes:
+        steps: of an epoch.
+        counts: rows in each of its batches (steps,).
     """
 
     def __init__(
@@ -34,13 +38,8 @@ class Orders:
         self._padding = padding
         self._random = random
         self._order = np.arange(rows)
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Rows in each batch of an epoch (steps,)."""
-        counts = np.full(self.steps, self.batch)
-        counts[-1] = self.rows - self.batch * (self.steps - 1)
-        return counts
+        self.counts = np.full(self.steps, batch)
+        self.counts[-1] = rows - batch * (self.steps - 1)
 
     def next(self, epochs: int) -> list[np.ndarray]:
         """Row numbers of the next epochs, one array (steps, rows) for steps of one length."""
