@@ -56,7 +56,7 @@ SHORTEST, LONGEST = 3, 5
 CHANGE = 0.6
 """Multiply-adds that it takes to bring a number to one coordinate along one axis, or back."""
 
-FEW_VECTORS = 64
+FEW_VECTORS = 160
 """Vectors of a kernel's gradient up to which it is a sum of two."""
 
 DEEP = 32
@@ -276,7 +276,8 @@ def _beside(x: Tensor, w: Tensor, geometry: Geometry, g: int) -> Tensor:
 def _gradient(x: Tensor, g: Tensor, size: Shape, geometry: Geometry) -> Tensor:
     """A kernel's gradient; where it has few elements, a sum of two, of either half of the batch.
 
-    So the workers have more to share than a few tiles, of which one would do the last alone.
+    So the workers have more to share than a few tiles, of which one would do the last alone, and
+    each of two reads what it made itself: what both have read is slow to write again.
     """
     vectors = math.prod(size) * x.shape[-1] * -(-g.shape[-1] // LANES)
     if vectors > FEW_VECTORS or x.shape[0] % 2 or 0 in g.shape:

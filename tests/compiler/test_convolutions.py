@@ -22,14 +22,14 @@ ARRANGED += ("_beside", "_beside_gradient", "_folded", "_in_tiles", "_in_tiles_g
 
 # x, w, stride, padding, dilation, and how the convolution and its kernel's gradient are arranged
 SHAPES = {
-    "wide": ((2, 9, 10, 5), (3, 3, 5, 40), 1, 1, 1, "lowered", "lowered_gradient"),
+    "wide": ((3, 9, 10, 5), (3, 3, 5, 40), 1, 1, 1, "lowered", "lowered_gradient"),
     "one vector": ((2, 7, 11, 16), (3, 3, 16, 16), 1, 1, 1, "_across", "_turned"),
     "one vector of a signal": ((3, 40, 32), (7, 32, 12), 1, 3, 1, "_across", "_turned"),
     "few from one": ((2, 12, 28, 1), (5, 5, 1, 6), 1, 2, 1, "_beside", "_beside_gradient"),
     "few, strided": ((2, 12, 28, 3), (5, 5, 3, 4), 2, 2, 1, "_beside", "_beside_gradient"),
     "few from many": ((2, 10, 10, 16), (5, 5, 16, 6), 1, 4, 1, "_folded", "_beside_gradient"),
     "few from many, apart": ((1, 9, 14, 12), (3, 5, 12, 3), 1, 2, 2, "_folded", "lowered_gradient"),
-    "dilated": ((2, 9, 10, 16), (3, 3, 16, 16), 1, 2, 2, "_across", "lowered_gradient"),
+    "dilated": ((3, 9, 10, 16), (3, 3, 16, 16), 1, 2, 2, "_across", "lowered_gradient"),
     "odd and few": ((2, 7, 7, 4), (3, 3, 4, 6), 1, 0, 1, "lowered", "_gradient"),
     "tiles": ((3, 12, 8, 32), (3, 3, 32, 16), 1, 1, 1, "_in_tiles", "_in_tiles_gradient"),
     "tiles, unpadded": ((2, 6, 10, 16), (3, 3, 16, 48), 1, 0, 1, "_in_tiles", "_in_tiles_gradient"),
