@@ -7,6 +7,7 @@ over rows may end with the last one that counts: behind it, one of the factors i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pellucid.core.node import Node, Shape, topological
@@ -31,7 +32,8 @@ def bound_rows(plan: Plan) -> None:
             kernel.bound = _bound(kernel, axes, weighted)
             kernel.count = count if kernel.bound else None
             if kernel.bound == "rows":  # nobody else may leave there what is no number
-                plan.kept += [b for b in kernel.writes if b.role == "temporary"]
+                own = [b for b in kernel.writes if b.role == "temporary" and b not in plan.kept]
+                plan.kept += [b for b in own if b is not kernel.scratch]
 
 
 def _bound(kernel: Kernel, axes: dict[Node, tuple[int, ...]], weighted: set[Node]) -> str:
@@ -68,23 +70,28 @@ def batch_axes(computation: Computation, live: Live) -> dict[Node, tuple[int, ..
     rows = live.index.shape[0]
     for node in _nodes(computation):
         known = [found[x] for x in node.inputs if x in found]
-        if node.name == "gather" and node.inputs[1] is live.index:
-            found[node] = (0,)
-        elif not known:
-            continue
-        elif node.primitive.kind == "elementwise" and len(set(known)) == 1:
-            found[node] = known[0]
-        elif node.name == "matmul" and len(node.shape) == 2 and found.get(node.inputs[0]) == (0,):
-            found[node] = (0,)
-        elif node.primitive.kind == "view":
-            seen = _seen(node, known[0], rows)
-            if seen is not None:
-                found[node] = seen
-        elif node.primitive.kind == "reduction":
-            reduced = node.attr("axes")
-            if not set(known[0]) & set(reduced):
-                found[node] = tuple(a - sum(r < a for r in reduced) for a in known[0])
+        taken = node.name == "gather" and node.inputs[1] is live.index
+        product = node.name == "matmul" and len(node.shape) == 2
+        axes: tuple[int, ...] | None = None
+        if taken or (product and found.get(node.inputs[0]) == (0,)):
+            axes = (0,)
+        elif len(set(known)) == 1 and node.primitive.kind in ("elementwise", "view", "reduction"):
+            axes = _passed_on(node, known[0], rows)
+        if axes is not None and math.prod(node.shape[a] for a in axes) == rows:
+            found[node] = axes
     return found
+
+
+def _passed_on(node: Node, axes: tuple[int, ...], rows: int) -> tuple[int, ...] | None:
+    """Where a node has the rows that its operands have along these axes."""
+    if node.primitive.kind == "elementwise":
+        return axes
+    if node.primitive.kind == "view":
+        return _seen(node, axes, rows)
+    reduced = node.attr("axes")
+    if set(axes) & set(reduced):
+        return None
+    return tuple(a - sum(r < a for r in reduced) for a in axes)
 
 
 def _seen(node: Node, axes: tuple[int, ...], rows: int) -> tuple[int, ...] | None:

@@ -11,6 +11,7 @@ import pytest
 import pellucid as pe
 from pellucid.autodiff import gradients
 from pellucid.compiler import pipeline
+from pellucid.core.movement import pad
 from pellucid.core.node import placeholder, tracing
 from pellucid.core.program import Computation, Live
 from pellucid.core.tensor import Tensor, apply, parameter, tensor
@@ -88,6 +89,27 @@ def test_no_result_depends_on_what_is_left_out(sizes, bound, dtype):
     tolerance = 1e-4 if dtype == "float32" else 1e-12
     for a, b in zip(run(c, given, steps=steps), reference(c, given, steps=steps), strict=True):
         np.testing.assert_allclose(a, b, rtol=100 * tolerance, atol=tolerance)
+
+
+def test_rows_may_lie_among_zeros():
+    """A product within a padding: its memory is kept for two reasons."""
+    w = parameter(np.random.default_rng(0).standard_normal((8, 20)))
+    X = placeholder((ROWS + 1, 8), np.dtype(np.float64), "X")
+    weights = placeholder((ROWS + 1,), np.dtype(np.float64), "weights")
+    index = placeholder((BATCH,), np.dtype(np.int32), "index")
+    count = placeholder((), np.dtype(np.int32), "count")
+    with tracing():
+        x, weight = (apply("gather", Tensor(n), Tensor(index)) for n in (X, weights))
+        wide = pad(x @ w, (0, 1), (0, 1))
+        loss = pe.sum(weight * pe.sum(pe.sin(wide[:, :-2] + wide[:, 2:]), 1))
+        found = [loss, *gradients([loss], [tensor(1.0)], [w])]
+    outputs = tuple(f.node for f in found)
+    stepped = frozenset((index, count, *outputs))
+    c = Computation((X, weights, index, count), outputs, (), stepped, Live(count, index, weights))
+    assert "rows" in bounds(c)
+    rows, _, *given = data((8, 1), "float64")
+    whole = run(replace(c, live=None), [rows, *given], steps=len(COUNTS))
+    assert bits(run(c, [rows, *given], steps=len(COUNTS))) == bits(whole)
 
 
 def test_rows_that_do_not_count_are_not_computed():
