@@ -108,8 +108,8 @@ class Contraction:
         shares = SHARES // max(parts, 1) if shared else 1
         self.within = None
         whole = not self.is_short and not kernel.blocks
-        self.cuts_depth = kernel.bound == "depth" and whole and len(self.depth) == 1
-        if whole:
+        self.bound = kernel.bound if whole and len(self.depth) == 1 else ""
+        if whole and not self.bound:
             self.within = within_of(self.left, self.batch, self.rows, self.depth)
         lengths = [n for n, _ in self.rows]
         single = None if self.within is None else self.within.axis
@@ -154,7 +154,10 @@ class Contraction:
         def act(tile: Tile) -> None:
             self._ask_ahead(tile)
             sums = ["zeroinitializer"] * (tile.height * tile.width)
-            self._finish_all(tile, self._along(tile, sums, 0, None))
+            sums = self._along(tile, sums, 0, None)
+            if self.bound == "rows":
+                sums = self._without_dead_rows(tile, sums)
+            self._finish_all(tile, sums)
 
         self._each(total, act)
 
@@ -181,14 +184,10 @@ class Contraction:
         it reads of them, and what comes of that, then stays with it from kernel to kernel.
         """
         w, t = self.w, self.tiling
-        plain = total == t.count and not t.axis
-        cut = plain and self.kernel.bound == "rows"
-        if cut or (plain and self.shared and t.column_tiles > 1 and t.row_tiles >= ROW_TILES):
-            tiles: Index = t.row_tiles
-            if cut:
-                up = w.let(f"add i64 {self._least(self._live(), self.rows[0][0])}, {t.rows - 1}")
-                tiles = w.let(f"udiv i64 {up}, {t.rows}")
-            start, stop = share(w, tiles) if self.shared else ("0", str(tiles))
+        one_below_another = total == t.count and not t.axis  # neither other rows, nor batches
+        divided = self.shared and t.column_tiles > 1 and t.row_tiles >= ROW_TILES
+        if one_below_another and divided:
+            start, stop = share(w, t.row_tiles)
             with w.loop("0", str(t.column_tiles)) as columns:
                 first = w.let(f"mul i64 {columns.index}, {t.row_tiles}")
                 with w.loop(start, stop) as rows:
@@ -408,7 +407,7 @@ class Contraction:
             b_at = body.plus(b_at, body.times(index, axis.right)) if axis.right else b_at
         if self.within is not None and steps is None:
             first, steps = self._steps_within(self.within, tile)
-        if self.cuts_depth:
+        if self.bound:
             steps = self._live_steps(tile)
         a_at = body.plus(a_at, body.times(first, self.depth[0].left))
         b_at = body.plus(b_at, body.times(first, self.depth[0].right))
@@ -419,12 +418,25 @@ class Contraction:
         return self._nested(self.depth, tile, rows, a_start, b_start, sums, steps)
 
     def _live_steps(self, tile: Tile) -> str:
-        """Rows that count of those that are summed up here."""
-        w, length, before = self.w, self.depth[0].length, "0"
-        for index in tile.batch:
-            before = w.let(f"mul i64 {index}, {length}")
+        """How many terms to add up: of rows that count, or none in a tile of other rows."""
+        w, length = self.w, self.depth[0].length
+        if self.bound == "rows":
+            some = w.let(f"icmp sgt i64 {self._live()}, {tile.flat}")
+            return w.let(f"select i1 {some}, i64 {length}, i64 0")
+        before = w.let(f"mul i64 {tile.batch[0]}, {length}") if tile.batch else "0"
         left = w.let(f"sub i64 {self._live()}, {before}")
         return self._least(self._greatest(0, left), length)
+
+    def _without_dead_rows(self, tile: Tile, sums: list[str]) -> list[str]:
+        """The sums, 0 in rows that do not count."""
+        w, live, kinds = self.w, self._live(), self._kinds(tile)
+        found = []
+        for m in range(tile.height):
+            counts = w.let(f"icmp sgt i64 {live}, {self.body.plus(tile.flat, m)}")
+            for kind, value in zip(kinds, sums[m * tile.width :], strict=False):
+                chosen = f"select i1 {counts}, {kind} {value}, {kind} zeroinitializer"
+                found.append(w.let(chosen))
+        return found
 
     def _steps_within(self, within: Within, tile: Tile) -> tuple[Index, str]:
         """The part of the first contracted axis that meets more than padding."""

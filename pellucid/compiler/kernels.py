@@ -55,7 +55,7 @@ class Kernel:
         reads, writes: buffers; settled when fusion is done.
         blocks: parts in which a contraction walks along its depth (0: at once); `schedule`.
         scratch: where accumulators wait from one block to the next.
-        bound: along what a contraction ends with the rows that count, "rows" or "depth"; `live`.
+        bound: along what a contraction ends with the rows that count: "rows", "depth" or "".
         count: where their number is.
     """
 
@@ -133,8 +133,8 @@ class Plan:
         phases: kernels in order; workers meet between phases (`schedule`).
         serial: kernels too small to share; the first worker runs them.
         offsets, memory: temporaries' places in the program's memory, in bytes.
-        kept, zeros: temporaries that share their memory with no other, in which zeros stay from
-            step to step, or old rows, and their bytes, with which the program's memory begins.
+        kept, zeros: temporaries in which zeros stay from step to step, and their bytes, with which
+            the program's memory begins.
         desk: bytes that each worker needs for itself while a kernel runs.
         desks: where all of them are: a place that holds their address.
         table: buffers whose addresses the program is given, kernel after kernel (`render`).

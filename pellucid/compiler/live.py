@@ -1,8 +1,9 @@
 """Rows of a batch that count: products leave out the others.
 
-A step may be compiled for more rows than it is given (`Live`). What the others would give is
-nowhere seen, so that a product on the way to the loss need not make them, and a gradient that sums
-over rows may end with the last one that counts: behind it, one of the factors is 0.
+A step may be compiled for more rows than it is given (`Live`). What the others give is nowhere
+seen: products with a row for each are 0 there, without being computed, and whatever follows is
+computed of that. A gradient that sums over rows ends with the last one that counts: behind it, one
+of the factors is 0.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pellucid.core.node import Node, Shape, topological
 from pellucid.core.program import Computation, Live
 
-from .kernels import Kernel, Plan
+from .kernels import Plan
 from .tiles import depth_axes, shared_axes
 from .views import Buffer
 
@@ -29,23 +30,18 @@ def bound_rows(plan: Plan) -> None:
     count = Buffer("input", (), live.count.dtype, (), number, stepped=stepped).whole()
     for kernel in plan.kernels:
         if kernel.kind == "contract":
-            kernel.bound = _bound(kernel, axes, weighted)
+            kernel.bound = _bound(kernel.root, axes, weighted)
             kernel.count = count if kernel.bound else None
-            if kernel.bound == "rows":  # nobody else may leave there what is no number
-                own = [b for b in kernel.writes if b.role == "temporary" and b not in plan.kept]
-                plan.kept += [b for b in own if b is not kernel.scratch]
 
 
-def _bound(kernel: Kernel, axes: dict[Node, tuple[int, ...]], weighted: set[Node]) -> str:
+def _bound(root: Node | None, axes: dict[Node, tuple[int, ...]], weighted: set[Node]) -> str:
     """Along what a contraction can be cut: its "rows", its "depth", or nothing."""
-    root = kernel.root
-    assert root is not None
-    if root.name not in ("matmul", "tensordot"):
+    if root is None or root.name not in ("matmul", "tensordot"):
         return ""
     left, right = root.inputs
     batch, last = shared_axes(root), len(left.shape) - 1
     if root.name == "matmul" and len(root.shape) == 2 and axes.get(left) == (0,):
-        return "" if weighted.intersection(kernel.nodes) else "rows"
+        return "rows"
     parts = tuple(range(batch))
     summed = axes.get(left) == (*parts, last) and axes.get(right) == (*parts, batch)
     one = batch <= 1 and depth_axes(root) == 1

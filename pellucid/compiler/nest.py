@@ -414,7 +414,7 @@ def turned_axis(kernel: Kernel) -> int | None:
     return fits[0] if fits and source.shape[-1] >= LANES // 4 else None
 
 
-def share(w: Writer, total: int | str) -> tuple[str, str]:
+def share(w: Writer, total: int) -> tuple[str, str]:
     """The bounds of this worker's even part of so many items."""
     whole = w.let(f"mul i64 %worker, {total}")
     low = w.let(f"udiv i64 {whole}, %workers")

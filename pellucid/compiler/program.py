@@ -89,8 +89,7 @@ class CompiledProgram:
     """Runs a computation as machine code.
 
     Attributes:
-        zeros: bytes of its memory, from its beginning, in which zeros stay where they are, and
-            rows that were left out.
+        zeros: bytes of its memory, from its beginning, in which zeros stay where they are.
     """
 
     def __init__(self, computation: Computation) -> None:
@@ -141,8 +140,6 @@ class CompiledProgram:
     ) -> None:
         """Run so many steps; see `Program.run`."""
         with self.lock:
-            if self.computation.live is not None:  # no NaN of an earlier call in rows left out
-                self._memory[: self.zeros] = 0
             self._call(self.table_for(inputs, outputs, steps), steps)
 
     def bind(

@@ -46,14 +46,14 @@ def accepts(node: Node, array: np.ndarray, steps: int | None = None) -> bool:
 class Live:
     """How many rows of a batch count, where they may be fewer than a step is made for.
 
-    Whoever makes the computation sees to it that the other rows weigh nothing, so that no result
-    depends on this: compiled code may leave out what only they would need.
+    Compiled code may take products in the other rows for 0, and leave out what they add to
+    gradients. Whoever makes the computation sees to it that no result depends on this.
 
     Attributes:
         count: the input that says how many of the first rows count, int32 ().
         index: the input by whose numbers rows are gathered (rows,).
         weights: the input of which their weights are gathered, 0 for those that do not count. So
-            is every gradient with respect to what such a row gives.
+            must be every gradient with respect to what such a row gives.
     """
 
     count: Node

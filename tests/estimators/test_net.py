@@ -120,3 +120,14 @@ def test_sparse_rows_of_pixels():
     model = quick(module=network, max_iter=20).fit(pixels, labels[:200])
     assert model.score(pixels, labels[:200]) > 0.9 and model.transform(pixels).shape == (200, 144)
     assert model.transform(pixels, 2).shape == (200, 6, 6, 4)
+
+
+@pytest.mark.parametrize("rows", [20, 97, 180])
+def test_rows_that_fill_up_a_batch_are_no_danger(rows):
+    """What they give is not looked at, but it must be numbers: 0 times NaN is NaN."""
+    x = np.random.default_rng(0).standard_normal((rows, 30)).astype(np.float32)
+    network = nn.Sequential(nn.Linear(30, 24), nn.Softplus(), nn.Linear(24, 20))
+    for batch in ("auto", 16, 7):
+        model = NetClassifier(network, batch_size=batch, max_iter=5, learning_rate_init=1e-3)
+        losses = model.fit(x, np.arange(rows) % 20).loss_curve_
+        assert (np.diff(losses) < 0).all()
