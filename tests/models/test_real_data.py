@@ -35,24 +35,27 @@ def there(*parts: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "epochs", "accuracy"),
+    ("name", "epochs", "accuracy", "seeds"),
     [
-        ("mnist", 10, 0.99),
-        ("fashion", 6, 0.91),
-        ("cifar-convnet", 12, 0.65),
-        ("gunpoint", 150, 0.98),
-        ("synthetic-control", 40, 0.98),
+        ("mnist", 10, 0.99, 1),
+        ("fashion", 6, 0.91, 1),
+        ("cifar-convnet", 12, 0.65, 1),
+        ("gunpoint", 150, 0.98, 3),  # 150 rows to test on: a seed may miss by one
+        ("synthetic-control", 40, 0.98, 1),
     ],
 )
-def test_what_the_study_reaches(name, epochs, accuracy):
-    """As docs/images.md says, some of it in fewer epochs."""
+def test_what_the_study_reaches(name, epochs, accuracy, seeds):
+    """As docs/images.md says, some of it in fewer epochs: the mean over the seeds."""
     task = TASKS[name]
     for folder in ("mnist", "fashion-mnist", "cifar10", "ucr"):
         there(folder)
     data = task.read(DATA)
     rate = choice(read(RECORDS), name)["rate"]
-    run = task.fit((data.X, data.y), (data.X_test, data.y_test), rate, 0, epochs)
-    assert run.history.last("val_accuracy") >= accuracy
+    found = []
+    for seed in range(seeds):
+        run = task.fit((data.X, data.y), (data.X_test, data.y_test), rate, seed, epochs)
+        found.append(run.history.last("val_accuracy"))
+    assert np.mean(found) >= accuracy, found
 
 
 def test_italian_days_are_told_apart():
