@@ -138,5 +138,4 @@ def bits(arrays: Sequence[np.ndarray]) -> str:
 
 def intermediates(computation: Computation) -> list[Node]:
     """Every value that the computation's outputs and updates are computed from."""
-    wanted = [*computation.outputs, *(n for _, n in computation.updates)]
-    return [n for n in topological(wanted) if n.inputs]
+    return [n for n in topological(computation.results) if n.inputs]

@@ -67,9 +67,7 @@ def sources(computation: Computation) -> list[Cell | np.ndarray]:
 
 
 def _nodes(computation: Computation) -> list[Node]:
-    return topological(
-        [*computation.inputs, *computation.outputs, *(n for _, n in computation.updates)]
-    )
+    return topological([*computation.inputs, *computation.results])
 
 
 def key(computation: Computation, target: Target) -> str:

@@ -199,8 +199,8 @@ class Contraction:
 
     def _live(self) -> str:
         """How many rows of the batch count."""
-        assert self.kernel.count is not None
-        at = self.body.base(self.kernel.count.buffer)
+        assert self.plan.count is not None
+        at = self.body.base(self.plan.count)
         return self.w.let(f"sext i32 {self.w.let(f'load i32, ptr {at}')} to i64")
 
     def _numbered(self, number: str, act: Callable[[Tile], None]) -> None:

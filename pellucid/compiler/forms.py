@@ -46,7 +46,7 @@ def form_of(plan: Plan, kernel: Kernel) -> tuple[Form, list[Buffer]]:
         tuple((seen(store.source), seen(store.target)) for store in kernel.stores),
         kernel.blocks,
         kernel.bound,
-        seen(kernel.count),
+        seen(plan.count.whole()) if plan.count and kernel.bound else None,
         seen(kernel.scratch.whole()) if kernel.scratch else None,
     )
     buffers = list(numbers)

@@ -56,7 +56,6 @@ class Kernel:
         blocks: parts in which a contraction walks along its depth (0: at once); `schedule`.
         scratch: where accumulators wait from one block to the next.
         bound: along what a contraction ends with the rows that count: "rows", "depth" or "".
-        count: where their number is.
     """
 
     kind: str
@@ -69,7 +68,6 @@ class Kernel:
     blocks: int = 0
     scratch: Buffer | None = None
     bound: str = ""
-    count: View | None = None
 
     @property
     def root(self) -> Node | None:
@@ -137,6 +135,7 @@ class Plan:
             the program's memory begins.
         desk: bytes that each worker needs for itself while a kernel runs.
         desks: where all of them are: a place that holds their address.
+        count: where the number of rows that count is, if not all do.
         table: buffers whose addresses the program is given, kernel after kernel (`render`).
     """
 
@@ -157,6 +156,7 @@ class Plan:
     zeros: int = 0
     desk: int = 0
     desks: Buffer = field(default_factory=lambda: Buffer("desks", (1,), np.dtype(np.int64), (1,)))
+    count: Buffer | None = None
     table: list[Buffer] = field(default_factory=list)
 
     def remove(self, kernel: Kernel) -> None:
@@ -193,8 +193,7 @@ def place(computation: Computation) -> Plan:
     """One kernel per node that computes, and one per copy."""
     plan = Plan(computation)
     placer = _Placer(plan)
-    wanted = [*computation.outputs, *(node for _, node in computation.updates)]
-    nodes = topological(wanted)
+    nodes = topological(computation.results)
     placer.frame(nodes)
     for node in nodes:
         placer.place(node)

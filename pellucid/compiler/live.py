@@ -9,7 +9,6 @@ of the factors is 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from pellucid.core.node import Node, Shape, topological
 from pellucid.core.program import Computation, Live
@@ -27,11 +26,10 @@ def bound_rows(plan: Plan) -> None:
     axes, weighted = batch_axes(plan.computation, live), depends_on(plan.computation, live.weights)
     number = plan.computation.inputs.index(live.count)
     stepped = live.count in plan.computation.stepped
-    count = Buffer("input", (), live.count.dtype, (), number, stepped=stepped).whole()
+    plan.count = Buffer("input", (), live.count.dtype, (), number, stepped=stepped)
     for kernel in plan.kernels:
         if kernel.kind == "contract":
             kernel.bound = _bound(kernel.root, axes, weighted)
-            kernel.count = count if kernel.bound else None
 
 
 def _bound(root: Node | None, axes: dict[Node, tuple[int, ...]], weighted: set[Node]) -> str:
@@ -51,7 +49,7 @@ def _bound(root: Node | None, axes: dict[Node, tuple[int, ...]], weighted: set[N
 def depends_on(computation: Computation, source: Node) -> set[Node]:
     """The nodes that a source has to do with."""
     found = {source}
-    for node in _nodes(computation):
+    for node in topological(computation.results):
         if not found.isdisjoint(node.inputs):
             found.add(node)
     return found
@@ -64,7 +62,7 @@ def batch_axes(computation: Computation, live: Live) -> dict[Node, tuple[int, ..
     """
     found: dict[Node, tuple[int, ...]] = {}
     rows = live.index.shape[0]
-    for node in _nodes(computation):
+    for node in topological(computation.results):
         known = [found[x] for x in node.inputs if x in found]
         taken = node.name == "gather" and node.inputs[1] is live.index
         product = node.name == "matmul" and len(node.shape) == 2
@@ -112,7 +110,3 @@ def _leading(shape: Shape, rows: int) -> tuple[int, ...] | None:
         if product > rows:
             break
     return None
-
-
-def _nodes(computation: Computation) -> Sequence[Node]:
-    return topological([*computation.outputs, *(node for _, node in computation.updates)])

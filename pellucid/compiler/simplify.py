@@ -366,10 +366,9 @@ def _remake(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 def simplify(computation: Computation) -> Computation:
     """Every node rewritten, equal ones shared; inputs stay the nodes that they are."""
-    wanted = [*computation.outputs, *(node for _, node in computation.updates)]
     new: dict[Node, Node] = {n: n for n in computation.inputs}
     with tracing():
-        for node in topological(wanted):
+        for node in topological(computation.results):
             new[node] = rewrite(node, new)
         outputs, stepped = _told_apart(computation, new)
     return Computation(

@@ -79,6 +79,11 @@ class Computation:
     stepped: frozenset[Node] = field(default_factory=frozenset)
     live: Live | None = None
 
+    @property
+    def results(self) -> list[Node]:
+        """What it computes: the outputs, then the new values of cells."""
+        return [*self.outputs, *(node for _, node in self.updates)]
+
     def __post_init__(self) -> None:
         for cell, node in self.updates:
             value = cell.value
@@ -134,8 +139,7 @@ class ReferenceProgram:
     @property
     def temporaries(self) -> int:
         """Bytes of all values on the way: the interpreter keeps each to the end of a step."""
-        c = self.computation
-        nodes = topological([*c.outputs, *(node for _, node in c.updates)])
+        nodes = topological(self.computation.results)
         return sum(math.prod(n.shape) * n.dtype.itemsize for n in nodes if n.inputs)
 
     def run(
@@ -143,13 +147,12 @@ class ReferenceProgram:
     ) -> None:
         """Run so many steps; see `Program.run`."""
         c = self.computation
-        new_values = [node for _, node in c.updates]
         for step in range(steps):
             feeds = {
                 node: array[step] if node in c.stepped else array
                 for node, array in zip(c.inputs, inputs, strict=True)
             }
-            found = evaluate([*c.outputs, *new_values], feeds)
+            found = evaluate(c.results, feeds)
             # a value may be a view of a cell: copy before any cell changes
             found = [np.array(value) for value in found]
             for node, array, value in zip(c.outputs, outputs, found, strict=False):

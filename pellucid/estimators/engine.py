@@ -199,7 +199,8 @@ class Trainer:
         Args:
             data: X, y and weights of rows.
             index: numbers of the rows of each step (steps, batch).
-            counts: how many of them, the first ones, count (steps,); the others weigh nothing.
+            counts: how many of them, the first ones, count (steps,), int32;
+                the others weigh nothing.
             rates: learning rate of each step (steps,).
             alpha: strength of the penalty.
 
@@ -209,7 +210,7 @@ class Trainer:
         """
         found, takes_rate = self._program(data, index.shape[1])
         records = np.empty((len(index), 3), self.dtype)
-        inputs = [*data, index, counts.astype(np.int32), np.asarray(alpha, self.dtype)]
+        inputs = [*data, index, counts, np.asarray(alpha, self.dtype)]
         if takes_rate:
             inputs.append(rates.astype(self.dtype))
         found.run(inputs, [records], len(index))
@@ -228,7 +229,7 @@ class Trainer:
     def _with_options(self, step: Step) -> tuple[Program, bool]:
         """The program of a step that receives count, alpha, and a rate if its rule asks for one."""
         c, count, alpha, rate = step.computation, self._count, self._alpha.node, self._rate.node
-        takes_rate = rate in set(topological([*c.outputs, *(node for _, node in c.updates)]))
+        takes_rate = rate in set(topological(c.results))
         more = (count, alpha, rate) if takes_rate else (count, alpha)
         stepped = c.stepped | {count, rate} if takes_rate else c.stepped | {count}
         _, _, weights, index = c.inputs

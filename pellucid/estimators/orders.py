@@ -38,7 +38,7 @@ class Orders:
         self._padding = padding
         self._random = random
         self._order = np.arange(rows)
-        self.counts = np.full(self.steps, batch)
+        self.counts = np.full(self.steps, batch, np.int32)
         self.counts[-1] = rows - batch * (self.steps - 1)
 
     def next(self, epochs: int) -> list[np.ndarray]:

@@ -219,7 +219,7 @@ def _worked_out(
     steps: Sequence[tuple[Computation, int]],
 ) -> Cost:
     """The cost: what was measured, and what can be counted."""
-    each = [all_operations([*c.outputs, *(node for _, node in c.updates)]) for c, _ in steps]
+    each = [all_operations(c.results) for c, _ in steps]
     changed = [cell for cell, _ in steps[0][0].updates]
     return Cost(
         parameters=sum(cell.value.size for cell in changed if cell.tracked),

@@ -52,7 +52,7 @@ def cells_by_name(parts: Parts) -> dict[str, Cell]:
     }
     known = {id(cell) for cell in found.values()}
     step = parts.loop.step(parts.loop.batch).computation
-    nodes = topological([*step.outputs, *(node for _, node in step.updates)])
+    nodes = topological(step.results)
     others = [*(cell for cell, _ in step.updates), *(node.cell for node in nodes)]
     for cell in others:
         if cell is None or id(cell) in known:

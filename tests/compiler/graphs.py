@@ -54,7 +54,7 @@ class Example:
     def __repr__(self) -> str:
         """The computation line by line: what a person needs to see what failed."""
         c = self.computation
-        nodes = topological([*c.inputs, *c.outputs, *(n for _, n in c.updates)])
+        nodes = topological([*c.inputs, *c.results])
         name = {n: f"v{i}" for i, n in enumerate(nodes)}
         lines = [f"steps {self.steps}, shared from {self.shared_from} operations"]
         for n in nodes:
@@ -77,7 +77,7 @@ class Example:
     def simulate(self) -> bool:
         """Work out all bounds; False if a value at some step is of no use."""
         c = self.computation
-        wanted = [*c.outputs, *(n for _, n in c.updates)]
+        wanted = c.results
         state = {cell: exactly(v) for cell, v in zip(self.cells, self.initial, strict=True)}
         self.outputs = [[] for _ in c.outputs]
         for step in range(self.steps):
