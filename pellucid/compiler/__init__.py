@@ -2,6 +2,7 @@
 
 from .function import compile
 from .program import CompiledProgram, can_compile, program
+from .reshuffle import Reshuffle
 from .shuffle import shuffle
 from .threads import get_threads, limited_threads, set_threads
 from .turns import Part, run_in_turn
@@ -9,6 +10,7 @@ from .turns import Part, run_in_turn
 __all__ = [
     "CompiledProgram",
     "Part",
+    "Reshuffle",
     "can_compile",
     "compile",
     "get_threads",

@@ -70,6 +70,9 @@ class Body:
         self.merged: list[int] = []
         self.pointers: dict[Buffer, str] = {}
         self.values: dict[Node, str] = {}
+        self.squares: dict[Cursor, str] = {}
+        """Where the next 16 positions of the last loop lie instead, row by row of the one before
+        it, for what is addressed by these cursors (`ShortRows`)."""
 
     # -- addresses ----------------------------------------------------------
 
@@ -192,9 +195,15 @@ class Body:
     def load(self, cursor: Cursor, dtype: np.dtype, at: Position) -> str:
         """A vector from memory."""
         assert cursor.buffer is not None
+        if cursor in self.squares:
+            return memory.load(self.w, dtype, self._in_square(cursor, dtype, at), 1, LANES, True)
         stride = cursor.strides[-1] if cursor.strides else 0
         pointer = memory.address(self.w, dtype, self.base(cursor.buffer), self.offset(cursor, at))
         return memory.load(self.w, dtype, pointer, stride, at.valid, cursor.buffer.has_slack)
+
+    def _in_square(self, cursor: Cursor, dtype: np.dtype, at: Position) -> str:
+        row = self.times(at.indices[-2], LANES)
+        return memory.address(self.w, dtype, self.squares[cursor], row)
 
     def write_section(self, section: str, at: Position, wanted: Sequence[View] = ()) -> list[str]:
         """All nodes and stores of a section at a position.
@@ -220,6 +229,10 @@ class Body:
         """One store of a vector at a position."""
         dtype = store.target.dtype
         cursor = self.cursor(store.target, section)
+        if cursor in self.squares:
+            there = self._in_square(cursor, dtype, at)
+            memory.store(self.w, dtype, value or splat(dtype, 0), there, 1, LANES, True)
+            return
         pointer = memory.address(
             self.w, dtype, self.base(store.target.buffer), self.offset(cursor, at)
         )

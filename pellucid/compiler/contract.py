@@ -25,7 +25,7 @@ from .body import LINE, Body, Position
 from .ir import Writer, element, fitting
 from .kernels import Kernel, Plan
 from .nest import share
-from .tiles import SHARES, Axis, Within, choose, depth_of, shared_axes, within_of
+from .tiles import SHARES, Axis, Tiling, Within, choose, depth_of, shared_axes, within_of
 from .views import View
 
 UNROLLED_EPILOGUE = 96
@@ -100,7 +100,7 @@ class Contraction:
         loops = [*lengths, self.columns]
         kept = [a for a, n in enumerate(loops) if n != 1]
         self.body = Body(w, plan, kernel, loops, {"outer": kept})
-        self._merge_rows()
+        self._arrange()
         total = math.prod(axis.length for axis in self.depth)
         self.is_short = total <= SHORT_DEPTH
         self.shared_terms = self._shared_terms()
@@ -113,13 +113,17 @@ class Contraction:
             self.within = within_of(self.left, self.batch, self.rows, self.depth)
         lengths = [n for n, _ in self.rows]
         single = None if self.within is None else self.within.axis
-        self.tiling = choose(
-            lengths, self.columns, total, registers, self.shared_terms, max(shares, 1), single
-        )
+        self.tiling = self._cut(lengths, total, registers, max(shares, 1), single)
         w.lanes = fitting(self.columns)
         self.kind = w.vector(self.dtype)
 
-    def _merge_rows(self) -> None:
+    def _cut(
+        self, lengths: list[int], total: int, registers: int, shares: int, single: int | None
+    ) -> Tiling:
+        """The tiles; see `choose`."""
+        return choose(lengths, self.columns, total, registers, self.shared_terms, shares, single)
+
+    def _arrange(self) -> None:
         """Row axes that run on evenly become one, for all buffers at once."""
         first = len(self.batch)
         for i in range(len(self.rows) - 2, -1, -1):

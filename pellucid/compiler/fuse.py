@@ -45,10 +45,10 @@ def fuse(plan: Plan) -> Plan:
 
 
 def join_siblings(plan: Plan) -> None:
-    """Reductions of the same loops that read the same values read them once."""
+    """Reductions of the same loops that meet the same values meet them once."""
     alike: dict[Any, dict[Kernel, set[Buffer]]] = defaultdict(dict)
     for kernel in list(plan.kernels):
-        if kernel.kind != "reduce" or kernel.reduces_lanes:
+        if kernel.kind != "reduce":
             continue
         others, joined = alike[kernel.domain, kernel.reduced_axes], kernel
         walked = _walked(plan, joined)
@@ -62,9 +62,11 @@ def join_siblings(plan: Plan) -> None:
 
 
 def _walked(plan: Plan, kernel: Kernel) -> set[Buffer]:
-    """What a reduction reads with all of its loops."""
+    """What a reduction reads, or makes, with all of its loops."""
     large = math.prod(kernel.domain)
-    return {r.view.buffer for r in plan.reads(kernel) if math.prod(r.view.shape) == large}
+    made = [plan.views[n] for n in kernel.nodes]
+    views = [*(read.view for read in plan.reads(kernel)), *made]
+    return {view.buffer for view in views if math.prod(view.shape) == large}
 
 
 def link(plan: Plan) -> None:

@@ -30,8 +30,9 @@ Index = str | int
 Turn = Callable[[Position, list[str]], list[str]]
 """The inside of a reduction's loops: from running vectors to the next ones."""
 
-COLUMNS = 4
-"""Vectors of neighbouring columns that a reduction along the rows keeps running at once."""
+COLUMNS, MANY = 4, 10
+"""Vectors of neighbouring columns that a reduction along the rows keeps running at once, and
+operations on each row from which it keeps a single one."""
 
 WRITTEN_OUT, LONG = 9, 112
 """Turns up to which a reduction is written without loops, such as the windows of a pooling, and
@@ -60,12 +61,18 @@ class Nest:
 
     def __init__(self, w: Writer, plan: Plan, kernel: Kernel, shared: bool) -> None:
         self.w, self.kernel, self.shared = w, kernel, shared
-        self.reduced = kernel.reduced_axes if kernel.kind == "reduce" else ()
-        self.lengths = list(kernel.domain) or [1]
-        every = list(range(len(kernel.domain)))
-        sections = {"body": every, "outer": [a for a in every if a not in self.reduced]}
+        axes, loops = kernel.reduced_axes if kernel.kind == "reduce" else (), self._loops(kernel)
+        self.lengths = [0] * len(loops) or [1]
+        for length, loop in zip(kernel.domain, loops, strict=True):
+            self.lengths[loop] = length
+        self.reduced = tuple(loops[a] for a in axes)
+        sections = {"body": loops, "outer": [b for a, b in enumerate(loops) if a not in axes]}
         self.body = Body(w, plan, kernel, self.lengths, sections)
         self.plan = plan
+
+    def _loops(self, kernel: Kernel) -> list[int]:
+        """Which loop, from the outermost on, runs along each axis of the domain."""
+        return list(range(len(kernel.domain)))
 
     def write(self) -> None:
         """The whole nest."""
@@ -312,37 +319,42 @@ class Nest:
         return loop.values
 
     def _reduce_lanes(self) -> None:
-        root, w = self.kernel.root, self.w
-        assert root is not None
+        w, roots = self.w, self.kernel.roots
         kept = [a for a in range(len(self.lengths)) if a not in self.reduced]
         inner = [a for a in range(len(self.lengths) - 1) if a in self.reduced]
-        lanes = self.lengths[-1]
-        blocks, tail = divmod(lanes, LANES)
-        kind = vector(root.dtype)
+        blocks, tail = divmod(self.lengths[-1], LANES)
+        kinds = [vector(root.dtype) for root in roots]
+
+        def add(at: Position, running: list[str], valid: int | None = None) -> list[str]:
+            values = self._body_at(at)
+            return [
+                self._combine(*each, valid) for each in zip(roots, running, values, strict=True)
+            ]
 
         def turn(at: Position, running: list[str]) -> list[str]:
             if blocks > 1:
                 at = self.body.rows(at)
-                with w.loop("0", str(blocks), carried=[(kind, running[0])]) as loop:
+                carried = list(zip(kinds, running, strict=True))
+                with w.loop("0", str(blocks), carried=carried) as loop:
                     lane = w.let(f"mul i64 {loop.index}, {LANES}")
-                    (value,) = self._body_at(Position([*at.indices[:-1], lane], LANES, at.rows))
-                    loop.following = [self._combine(root, loop.values[0], value)]
+                    here = Position([*at.indices[:-1], lane], LANES, at.rows)
+                    loop.following = add(here, loop.values)
                 running = loop.values
             elif blocks:
-                (value,) = self._body_at(Position([*at.indices[:-1], 0]))
-                running = [self._combine(root, running[0], value)]
+                running = add(Position([*at.indices[:-1], 0]), running)
             if tail:
-                (value,) = self._body_at(Position([*at.indices[:-1], blocks * LANES], tail))
-                running = [self._combine(root, running[0], value, tail)]
+                running = add(Position([*at.indices[:-1], blocks * LANES], tail), running, tail)
             return running
 
         at = Position([0] * len(self.lengths))
         with self.outer_loops(kept, at, split=bool(kept)):
-            (running,) = self._inside_loops(at, inner, [neutral(root.dtype, root.name)], turn)
-            scalar = memory.tree(w, root.dtype, running, root.name)
-            self.body.values[root] = w.let(
-                f"insertelement {kind} zeroinitializer, {element(root.dtype)} {scalar}, i32 0"
-            )
+            begin = [state.start for state in self._running()]
+            running = self._inside_loops(at, inner, begin, turn)
+            for root, kind, value in zip(roots, kinds, running, strict=True):
+                scalar = memory.tree(w, root.dtype, value, root.name)
+                self.body.values[root] = w.let(
+                    f"insertelement {kind} zeroinitializer, {element(root.dtype)} {scalar}, i32 0"
+                )
             self.body.write_section("outer", Position([*at.indices[:-1], 0], 1))
 
     def _reduce_rows(self) -> None:
@@ -352,7 +364,8 @@ class Nest:
         runs_over = self._runs_over("outer") and self._runs_over("body")
         tail = 0 if runs_over else lanes % self.w.lanes
         blocks = lanes // self.w.lanes if tail else -(-lanes // self.w.lanes)
-        width = min(COLUMNS, blocks) if len(self.kernel.nodes) < 10 else min(1, blocks)
+        inside = sum(self.kernel.section(node) == "body" for node in self.kernel.nodes)
+        width = min(COLUMNS if inside < MANY else 1, blocks)
         groups = blocks // width if width else 0
         at = Position([0] * len(self.lengths))
         split_groups = not kept
@@ -414,10 +427,18 @@ def turned_axis(kernel: Kernel) -> int | None:
     return fits[0] if fits and source.shape[-1] >= LANES // 4 else None
 
 
-def share(w: Writer, total: int) -> tuple[str, str]:
-    """The bounds of this worker's even part of so many items."""
-    whole = w.let(f"mul i64 %worker, {total}")
-    low = w.let(f"udiv i64 {whole}, %workers")
-    following = w.let("add i64 %worker, 1")
-    whole = w.let(f"mul i64 {following}, {total}")
-    return low, w.let(f"udiv i64 {whole}, %workers")
+def share(w: Writer, total: int, least: int = 1) -> tuple[str, str]:
+    """The bounds of this worker's even part of so many items.
+
+    Args:
+        w: where to write.
+        total: how many items there are.
+        least: items below which a worker has none rather than so few; there are as many in all.
+    """
+    parts, numbers = "%workers", ["%worker", w.let("add i64 %worker, 1")]
+    if least > 1:
+        w.declare("declare i64 @llvm.umin.i64(i64, i64)")
+        parts = w.let(f"call i64 @llvm.umin.i64(i64 %workers, i64 {total // least})")
+        numbers = [w.let(f"call i64 @llvm.umin.i64(i64 {n}, i64 {parts})") for n in numbers]
+    low, high = (w.let(f"udiv i64 {w.let(f'mul i64 {n}, {total}')}, {parts}") for n in numbers)
+    return low, high

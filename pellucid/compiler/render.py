@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import winograd
+from .across import Across
 from .contract import Contraction
 from .forms import Form, form_of
 from .ir import Writer, fitting
 from .kernels import Kernel, Plan
 from .memory import memory_type
 from .nest import Nest
+from .short import ShortRows
 from .special import write_random, write_scatter
 from .target import Target
 from .views import Buffer
@@ -80,14 +82,19 @@ def _kernel(
     w = Writer()
     shared = kernel not in plan.serial
     if kernel.kind in ("map", "reduce"):
-        nest = Nest(w, plan, kernel, shared)
+        nest = (ShortRows if ShortRows.fits(plan, kernel) else Nest)(w, plan, kernel, shared)
         nest.write()
         pointers = nest.body.pointers
     elif kernel.kind == "contract":
         assert kernel.root is not None
-        lanes = fitting(kernel.root.shape[-1] if kernel.root.shape else 1)
-        registers = target.tile_registers(kernel.root.dtype.itemsize, lanes)
+        size, columns = (
+            kernel.root.dtype.itemsize,
+            kernel.root.shape[-1] if kernel.root.shape else 1,
+        )
+        registers = target.tile_registers(size, fitting(columns))
         writer = winograd.WRITERS.get(kernel.root.name, Contraction)
+        if Across.fits(plan, kernel, target.tile_registers(size)):
+            writer, registers = Across, target.tile_registers(size)
         contraction = writer(w, plan, kernel, shared, registers)
         contraction.write()
         pointers = contraction.body.pointers

@@ -22,8 +22,9 @@ CHEAP = {
     "less", "less_equal", "equal", "logical_and", "logical_or", "logical_not", "iota",
 }  # fmt: skip
 
-LARGE = 1 << 12
-"""Elements from which a value is worth the trouble."""
+LARGE, SOME = 1 << 12, 1 << 8
+"""Elements from which a value is worth the trouble, and from which one is that takes no other of
+its size."""
 
 MOST_LEAVES, MOST_OPERATIONS = 2, 12
 
@@ -82,7 +83,8 @@ def _light(plan: Plan, readers: dict[Buffer, set[Kernel]]) -> list[Kernel]:
             elif math.prod(buffer.shape) * 2 > size:
                 own |= {buffer}
         few = len(own) <= MOST_LEAVES and cost <= MOST_OPERATIONS
-        if node.name in CHEAP and size >= LARGE and node not in carried and few:
+        worthy = size >= (LARGE if own else SOME)
+        if node.name in CHEAP and worthy and node not in carried and few:
             leaves[node], costs[node] = own, cost
             found.append(kernel)
     return found

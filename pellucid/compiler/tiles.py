@@ -195,7 +195,7 @@ def choose(
                 r = part * inner
                 if r * v + v * shared + 1 > registers and r * v > 1:
                     break
-                tiling = _cut(lengths[axis], part, vectors, v, axis, inner, outer)
+                tiling = cut(lengths[axis], part, vectors, v, axis, inner, outer)
                 if tiling.count < fewest:
                     continue
                 cost = _cost(tiling, lengths[axis] // part, vectors // v, depth, shared)
@@ -207,7 +207,8 @@ def choose(
     return best[1]
 
 
-def _cut(length: int, part: int, vectors: int, v: int, axis: int, inner: int, outer: int) -> Tiling:
+def cut(length: int, part: int, vectors: int, v: int, axis: int, inner: int, outer: int) -> Tiling:
+    """Tiles of `part` elements of an axis, with all that is inside each, by v vectors."""
     rows_left, vectors_left = length % part, vectors % v
     return Tiling(
         part * inner,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pellucid.compiler import Reshuffle
+
 
 class Orders:
     """The batches of epochs.
@@ -36,18 +38,17 @@ class Orders:
         self.steps = -(-rows // batch)
         self.room = room
         self._padding = padding
-        self._random = random
-        self._order = np.arange(rows)
+        self._orders = None if random is None else Reshuffle(rows, random)
         self.counts = np.full(self.steps, batch, np.int32)
         self.counts[-1] = rows - batch * (self.steps - 1)
 
     def next(self, epochs: int) -> list[np.ndarray]:
         """Row numbers of the next epochs, one array (steps, rows) for steps of one length."""
         given = np.full((epochs, self.steps * self.batch), self._padding, np.int32)
-        for order in given:
-            if self._random is not None:
-                self._random.shuffle(self._order)
-            order[: self.rows] = self._order
+        if self._orders is None:
+            given[:, : self.rows] = np.arange(self.rows)
+        else:
+            self._orders.fill(given)
         if self.room is None:
             return [part for order in given for part in self._cut(order[: self.rows])]
         if self.room == self.batch:
