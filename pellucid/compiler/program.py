@@ -21,10 +21,8 @@ from .code import Code
 from .host import current
 from .threads import POOL, Choice, get_threads, meeting
 
-RUN = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
-)
-"""`run(table, worker, workers, steps, meeting)`; see `render`."""
+RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void_p)
+"""`run(table, worker, workers, first step, end, meeting)`; see `render`."""
 
 _loaded: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 _loading = threading.Lock()
@@ -153,7 +151,7 @@ class CompiledProgram:
 
         def call() -> None:
             with lock:
-                function(at, 0, 1, 1, record)
+                function(at, 0, 1, 0, 1, record)
 
         def call_shared() -> None:
             with lock:
@@ -189,10 +187,15 @@ class CompiledProgram:
         work: Callable[[int, int, int], None],
         steps: int,
         beside: Iterable[CompiledProgram] = (),
+        taken: Callable[[], int] | None = None,
     ) -> None:
         """Call `work(worker, workers, meeting)` on as many workers as suits so many steps.
 
-        Programs that the same call runs stand `beside`.
+        Args:
+            work: what to call.
+            steps: how many it takes, at most.
+            beside: programs that the same call runs.
+            taken: says afterwards how many they were; all by default.
         """
         record = self._meeting.ctypes.data
         available = get_threads() if self._shared else 1
@@ -208,12 +211,13 @@ class CompiledProgram:
         else:
             self._meeting[0] = 0
             share = POOL.run(lambda worker: work(worker, workers, record), workers)
-        self._choice.note(workers, max(steps, 1), time.perf_counter() - started, share)
+        seconds = time.perf_counter() - started
+        self._choice.note(workers, max(steps if taken is None else taken(), 1), seconds, share)
 
     def _call(self, table: np.ndarray, steps: int) -> None:
         at, function = table.ctypes.data, self._function
         self.on_workers(
-            lambda worker, workers, record: function(at, worker, workers, steps, record), steps
+            lambda worker, workers, record: function(at, worker, workers, 0, steps, record), steps
         )
 
     def _check(

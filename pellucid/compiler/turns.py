@@ -30,7 +30,7 @@ def render_turns() -> str:
         function, table = (w.let(f"load ptr, ptr {place}") for place in at[:2])
         steps = w.let(f"load i64, ptr {at[2]}")
         w.line(
-            f"call void {function}(ptr {table}, i64 %worker, i64 %workers, i64 {steps}, "
+            f"call void {function}(ptr {table}, i64 %worker, i64 %workers, i64 0, i64 {steps}, "
             "ptr %meeting)"
         )
     head = (

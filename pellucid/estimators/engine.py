@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import nn
-from pellucid.compiler import program
+from pellucid.compiler import CompiledProgram, Objective, Patience, program, run_epochs
 from pellucid.core.node import placeholder, topological
 from pellucid.core.program import Live, Program
 from pellucid.core.tensor import Tensor
@@ -19,6 +19,7 @@ from pellucid.train.step import Step, TrainingState, learned_dtype, trace_step
 
 from .network import Network, draws_numbers
 from .objective import penalized
+from .orders import Orders
 
 _MOST_TRAINERS = 8
 """Ways of training that one network keeps; the oldest goes first."""
@@ -208,13 +209,62 @@ class Trainer:
             For each step the objective of its batch, the sum of weights, and the
             penalty's part in the objective times the rows of the batch (steps, 3).
         """
-        found, takes_rate = self._program(data, index.shape[1])
+        found, inputs = self._inputs(data, index, counts, rates, alpha)
         records = np.empty((len(index), 3), self.dtype)
+        found.run(inputs, [records], len(index))
+        return records
+
+    def run_epochs(
+        self,
+        data: Sequence[np.ndarray],
+        orders: Orders,
+        epochs: int,
+        rates: np.ndarray,
+        alpha: float,
+        objective: Objective,
+        patience: Patience,
+    ) -> np.ndarray | None:
+        """Take the steps of epochs by one call, until the patience is over.
+
+        Args:
+            data: X, y and weights of rows.
+            orders: which rows each step sees.
+            epochs: how many at most.
+            rates: learning rate of each step (epochs * steps,).
+            alpha: strength of the penalty.
+            objective: makes losses of what steps report.
+            patience: says when it ends.
+
+        Returns:
+            The losses of the epochs that were run; None, and nothing is done, where there is no
+            compiled code, or nothing known of the random numbers that orders are drawn from.
+        """
+        shuffle, places = orders.shuffle, orders.places(epochs)
+        index = places.reshape(epochs * orders.steps, -1)
+        counts = np.tile(orders.counts, epochs)
+        found, inputs = self._inputs(data, index, counts, rates, alpha)
+        if not isinstance(found, CompiledProgram):
+            return None
+        if shuffle is not None and shuffle.generator is None:
+            return None
+        records = np.empty((len(index), 3), self.dtype)
+        own = None if shuffle is None else (shuffle, places)
+        return run_epochs(found, inputs, records, own, objective, patience)
+
+    def _inputs(
+        self,
+        data: Sequence[np.ndarray],
+        index: np.ndarray,
+        counts: np.ndarray,
+        rates: np.ndarray,
+        alpha: float,
+    ) -> tuple[Program, list[np.ndarray]]:
+        """The program for such data, and what it is given."""
+        found, takes_rate = self._program(data, index.shape[1])
         inputs = [*data, index, counts, np.asarray(alpha, self.dtype)]
         if takes_rate:
             inputs.append(rates.astype(self.dtype))
-        found.run(inputs, [records], len(index))
-        return records
+        return found, inputs
 
     def _program(self, data: Sequence[np.ndarray], batch: int) -> tuple[Program, bool]:
         key = (batch, *((a.shape, a.dtype) for a in data))

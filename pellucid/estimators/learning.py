@@ -1,7 +1,7 @@
 """Learning by steps, epoch after epoch, with scikit-learn's rules of when to stop.
 
-Where nobody looks at single epochs, as many are run at once as must pass before the
-rules can end learning, or change the rate.
+Where nobody looks at single epochs, compiled code applies the rules itself, and runs as many at
+once as pass before they end learning, or change the rate.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from pellucid.compiler import Objective, Patience
 from pellucid.train.interrupt import Interrupt
 
 from .engine import Trainer
@@ -79,7 +80,10 @@ class Learning:
         self.rows = rows
         self.orders = orders
         self.rates = rates
-        self.outputs = outputs
+        counts = orders.counts
+        # by the rows of the compiled batches a record multiplies its mean figures
+        rooms = np.full(len(counts), orders.room) if orders.room else counts
+        self.objective = Objective(counts, rooms.astype(np.float64), outputs)
         self.watch = watch
         self._pace = 64  # steps of one native call
         self.stopped = False
@@ -96,23 +100,42 @@ class Learning:
             while est.n_iter_ < most and not self.stopped:
                 if self.watch.epoch_begin is not None:
                     self.watch.epoch_begin()
-                losses = self._epochs(min(self._until_it_matters(), most - est.n_iter_), interrupt)
-                if interrupt.received:
-                    warnings.warn("Training interrupted by user.", stacklevel=4)
-                    break
+                losses = self._next_epochs(most - est.n_iter_, interrupt)
                 for loss in losses:
                     self._epoch_ended(loss)
                 self.rates.advance(len(losses), self.orders.steps, est.t_)
+                if interrupt.received:
+                    warnings.warn("Training interrupted by user.", stacklevel=4)
+                    break
                 self._stop_or_go_on()
 
-    def _until_it_matters(self) -> int:
-        """Epochs that pass before anything can depend on how they went."""
-        est = self.estimator
-        if self.watch.looks:
-            return 1
+    def _next_epochs(self, most: int, interrupt: Interrupt) -> np.ndarray:
+        """Run epochs, none after one that ends learning or changes the rate; their losses."""
+        est, orders = self.estimator, self.orders
+        at_once = self._pace // orders.steps
+        if orders.room is not None and self.rows.lie_still and not self.watch.looks:
+            at_once = min(at_once, self.rows.most_steps(orders.room) // orders.steps, most)
+            if at_once:
+                found = self._by_rule(at_once)
+                if found is not None:
+                    return found
         patience = min(est.n_iter_no_change, est.max_iter) - est._no_improvement + 1
-        at_once = max(1, self._pace // self.orders.steps)
-        return int(max(1, min(patience, at_once)))
+        epochs = 1 if self.watch.looks else min(patience, at_once, most)
+        return self._epochs(int(max(1, epochs)), interrupt)
+
+    def _by_rule(self, epochs: int) -> np.ndarray | None:
+        """Run epochs up to one that ends learning or changes the rate, by one native call."""
+        est, orders = self.estimator, self.orders
+        rates = self.rates.ahead(epochs, orders.steps, orders.rows, est.t_)
+        most = int(min(est.n_iter_no_change, est.max_iter))
+        patience = Patience(est.best_loss_, est._no_improvement, est.tol, most)
+        started = time.perf_counter()
+        losses = self.trainer.run_epochs(
+            self.rows.data, orders, epochs, rates, est.alpha, self.objective, patience
+        )
+        if losses is not None:
+            self._pace_by(len(losses) * orders.steps, time.perf_counter() - started)
+        return losses
 
     def _epochs(self, epochs: int, interrupt: Interrupt) -> np.ndarray:
         """Run epochs; their losses."""
@@ -133,24 +156,10 @@ class Learning:
                 done, first = now.stop, last
         if interrupt.received:
             return np.empty(0)
-        return self._losses(np.concatenate(records).astype(np.float64))
+        return self.objective.losses(np.concatenate(records))
 
     def _pace_by(self, steps: int, seconds: float) -> None:
         self._pace = int(min(8 * max(self._pace, 1), max(1, steps * _SECONDS / max(seconds, 1e-9))))
-
-    def _losses(self, records: np.ndarray) -> np.ndarray:
-        """The mean objective of each epoch, as scikit-learn reports it."""
-        counts = self.orders.counts
-        # (epochs, steps) each
-        objective, weights, penalties = records.T.reshape(3, -1, self.orders.steps)
-        if self.outputs > 1:
-            share = penalties / self._room(counts) / weights
-            objective = (objective - share) / self.outputs + share
-        return (objective * counts).sum(axis=1) / self.orders.rows
-
-    def _room(self, counts: np.ndarray) -> np.ndarray:
-        """Rows of the compiled batches, by which a record multiplies its mean figures."""
-        return counts if self.orders.room is None else np.full_like(counts, self.orders.room)
 
     def _epoch_ended(self, loss: float) -> None:
         est = self.estimator

@@ -23,6 +23,7 @@ class Orders:
     Attributes:
         steps: of an epoch.
         counts: rows in each of its batches (steps,).
+        shuffle: makes the orders; None if they stay as they are.
     """
 
     def __init__(
@@ -37,30 +38,36 @@ class Orders:
         self.batch = batch
         self.steps = -(-rows // batch)
         self.room = room
-        self._orders = None if random is None else Reshuffle(rows, random)
+        self.shuffle = None if random is None else Reshuffle(rows, batch, random)
         self.counts = np.full(self.steps, batch, np.int32)
         self.counts[-1] = rows - batch * (self.steps - 1)
-        places = room if self.steps == 1 and room else self.steps * batch
-        self._given = Table(places, padding)
-        self._placed = Table(self.steps * (room or batch), padding)
+        self._padding = padding
+        self._places = np.empty((0, self.steps, room or batch), np.int32)
+
+    def places(self, epochs: int) -> np.ndarray:
+        """Memory for the row numbers of epochs (epochs, steps, room), the same for each call.
+
+        Where nothing is shuffled they are there; else it holds old ones.
+        """
+        if epochs > len(self._places):
+            numbers = np.arange(self.steps * self.batch).reshape(self.steps, self.batch)
+            shape = epochs, *self._places.shape[1:]
+            self._places = np.full(shape, self._padding, np.int32)
+            self._places[:, :, : self.batch] = np.where(numbers < self.rows, numbers, self._padding)
+        return self._places[:epochs]
 
     def next(self, epochs: int) -> list[np.ndarray]:
         """Row numbers of the next epochs, one array (steps, rows) for steps of one length.
 
-        They are overwritten by the call after this one.
+        They are overwritten by the next call.
         """
-        given = self._given.lines(epochs)
-        if self._orders is None:
-            given[:, : self.rows] = np.arange(self.rows)
-        else:
-            self._orders.fill(given)
-        if self.room is None:
-            return [part for order in given for part in self._cut(order[: self.rows])]
-        if self.steps == 1 or self.room == self.batch:
+        given = self.places(epochs)
+        if self.shuffle is not None:
+            self.shuffle.fill(given)
+        if self.room is not None:
             return [given.reshape(-1, self.room)]
-        placed = self._placed.lines(epochs).reshape(-1, self.room)
-        placed[:, : self.batch] = given.reshape(-1, self.batch)
-        return [placed]
+        orders = given.reshape(epochs, -1)[:, : self.rows]
+        return [part for order in orders for part in self._cut(order)]
 
     def _cut(self, order: np.ndarray) -> Iterator[np.ndarray]:
         full = self.rows // self.batch * self.batch
@@ -68,22 +75,3 @@ class Orders:
             yield order[:full].reshape(-1, self.batch)
         if full < self.rows:
             yield order[full:].reshape(1, -1)
-
-
-class Table:
-    """Memory for int32 numbers that is used again and again.
-
-    Args:
-        places: numbers of a line.
-        padding: what they are before any is written.
-    """
-
-    def __init__(self, places: int, padding: int) -> None:
-        self._padding = padding
-        self._lines = np.empty((0, places), np.int32)
-
-    def lines(self, count: int) -> np.ndarray:
-        """So many of them (count, places)."""
-        if count > len(self._lines):
-            self._lines = np.full((count, self._lines.shape[1]), self._padding, np.int32)
-        return self._lines[:count]

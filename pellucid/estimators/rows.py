@@ -45,7 +45,10 @@ class Rows:
     Attributes:
         data: X, y and weights; room for more rows lies at their ends, and row number
             `padding` weighs nothing.
+        lie_still: whether all steps gather from the same arrays.
     """
+
+    lie_still = True
 
     def __init__(
         self, X: Any, y: np.ndarray, weights: np.ndarray, dtype: np.dtype, exact: bool = False
@@ -86,7 +89,10 @@ class SparseRows:
 
     Attributes:
         padding: number of a row that weighs nothing.
+        lie_still: whether all steps gather from the same arrays.
     """
+
+    lie_still = False
 
     def __init__(self, X: Any, y: np.ndarray, weights: np.ndarray, dtype: np.dtype) -> None:
         self.count = len(y)

@@ -8,23 +8,26 @@ import pytest
 from pellucid.compiler import Reshuffle
 
 
-def same(random, twin, n, orders=4, room=3):
+def same(random, twin, n, batch=7, orders=4, room=3):
     """Fill orders twice; the random states draw alike before, in between and after."""
-    shuffled, expected = Reshuffle(n, random), np.arange(n)
+    shuffled, expected = Reshuffle(n, batch, random), np.arange(n)
+    places = np.arange(n) // batch * (batch + room) + np.arange(n) % batch
     for _ in range(2):
-        out = np.full((orders, n + room), -7, np.int32)
+        out = np.full((orders, -(-n // batch), batch + room), -7, np.int32)
         shuffled.fill(out)
-        assert (out[:, n:] == -7).all()
-        for row in out[:, :n]:
+        for epoch in out.reshape(orders, -1):
             twin.shuffle(expected)
-            np.testing.assert_array_equal(row, expected)
+            np.testing.assert_array_equal(epoch[places], expected)
+            assert (np.delete(epoch, places) == -7).all()
+        np.testing.assert_array_equal(shuffled.order, expected)
         assert random.randint(1 << 30) == twin.randint(1 << 30)
         assert random.normal() == twin.normal()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 133, 1347, 70_000])
-def test_as_numpy_shuffles(n):
-    same(np.random.RandomState(n), np.random.RandomState(n), n)
+@pytest.mark.parametrize("batch", [1, 7, 200])
+def test_as_numpy_shuffles(n, batch):
+    same(np.random.RandomState(n), np.random.RandomState(n), n, batch)
 
 
 def test_of_any_generator():
@@ -54,12 +57,13 @@ def test_without_access_to_the_generator():
 @pytest.mark.parametrize(
     "out",
     [
-        np.zeros((3, 9), np.int32),
-        np.zeros((3, 10)),
-        np.zeros((3, 20), np.int32)[:, ::2],
-        np.zeros(10, np.int32),
+        np.zeros((3, 2, 4), np.int32),
+        np.zeros((3, 3, 5), np.int32),
+        np.zeros((3, 2, 5)),
+        np.zeros((3, 2, 10), np.int32)[:, :, ::2],
+        np.zeros((3, 10), np.int32),
     ],
 )
 def test_what_orders_do_not_fit_in_is_refused(out):
-    with pytest.raises(ValueError, match="orders of 10 rows go to a contiguous int32 array"):
-        Reshuffle(10, np.random.RandomState(0)).fill(out)
+    with pytest.raises(ValueError, match="orders of 10 rows in batches of 5 go to a contiguous"):
+        Reshuffle(10, 5, np.random.RandomState(0)).fill(out)
