@@ -7,6 +7,7 @@ from typing import NamedTuple
 from . import winograd
 from .across import Across
 from .barrier import barrier
+from .blocked import Blocked
 from .contract import Contraction
 from .forms import Form, form_of
 from .ir import Writer, fitting
@@ -85,16 +86,7 @@ def _kernel(
         nest.write()
         pointers = nest.body.pointers
     elif kernel.kind == "contract":
-        assert kernel.root is not None
-        size, columns = (
-            kernel.root.dtype.itemsize,
-            kernel.root.shape[-1] if kernel.root.shape else 1,
-        )
-        registers = target.tile_registers(size, fitting(columns))
-        writer = winograd.WRITERS.get(kernel.root.name, Contraction)
-        if Across.fits(plan, kernel, target.tile_registers(size)):
-            writer, registers = Across, target.tile_registers(size)
-        contraction = writer(w, plan, kernel, shared, registers)
+        contraction = _contraction(w, plan, kernel, target)
         contraction.write()
         pointers = contraction.body.pointers
     elif kernel.kind == "random":
@@ -105,6 +97,20 @@ def _kernel(
     head = "(ptr %addresses, i64 %step, i64 %worker, i64 %workers) {"
     lines = [head, "entry:", *_addresses(pointers), *w.lines, "  ret void", "}"]
     return "\n".join(lines), tuple(pointers)
+
+
+def _contraction(
+    w: Writer, plan: Plan, kernel: Kernel, target: Target
+) -> Contraction | winograd.Writing:
+    """What writes a contraction: the way that suits its shape."""
+    root, shared = kernel.root, kernel not in plan.serial
+    assert root is not None
+    size, columns = root.dtype.itemsize, root.shape[-1] if root.shape else 1
+    whole = target.tile_registers(size)
+    if Across.fits(plan, kernel, whole):
+        return Across(w, plan, kernel, shared, whole)
+    writer = winograd.WRITERS.get(root.name, Blocked if kernel.blocks else Contraction)
+    return writer(w, plan, kernel, shared, target.tile_registers(size, fitting(columns)))
 
 
 def _addresses(pointers: dict[Buffer, str]) -> list[str]:

@@ -47,7 +47,7 @@ class Stretch(NamedTuple):
     written: bool
 
 
-class _Writing:
+class Writing:
     """What the kernels share: addresses, loads, sums, loops."""
 
     def __init__(self, w: Writer, plan: Plan, kernel: Kernel, shared: bool, registers: int) -> None:
@@ -277,7 +277,7 @@ def _bands(total: int, size: int) -> list[tuple[int, int, int]]:
     return [(length, start, count) for length, start, count in pieces if length and count]
 
 
-class _Tiled(_Writing):
+class _Tiled(Writing):
     """A kernel that works through blocks of tiles."""
 
     def _write(self) -> None:
@@ -491,7 +491,7 @@ class Gradient(_Tiled):
             self.along_row(view, source, table, into, [], turn)
 
 
-class KernelChange(_Writing):
+class KernelChange(Writing):
     """Writes a `winograd_kernel`: a kernel to its coordinates; shared along the channels."""
 
     def _write(self) -> None:
