@@ -77,6 +77,10 @@ def run(
         # nor may what an earlier step left among zeros
         made.run([_undefined(a) for a, _ in given], [o for o, _ in outputs], steps)
     made.run([a for a, _ in given], [o for o, _ in outputs], steps)
+    if isinstance(made, CompiledProgram):
+        told = made._code.description
+        behind = made.zeros + told["memory"] - told["zeros"]
+        assert (made._memory[behind:] == 0xFF).all(), "written behind the program's memory"
     for (_, raw), kept in zip(given, before, strict=True):
         assert raw.tobytes() == kept.tobytes(), "an input was written to"
     for _, raw in outputs:

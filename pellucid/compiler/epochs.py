@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,22 +71,29 @@ class Objective:
         return np.add.accumulate(objective * self.counts, axis=1)[:, -1] / self.counts.sum()
 
 
+NUMBERS = {
+    "run": "ptr", "table": "ptr", "steps": "i64", "epochs": "i64",
+    "shuffle": "ptr", "out": "ptr", "rows": "i64", "batch": "i64", "room": "i64", "order": "ptr",
+    "draw": "ptr", "state": "ptr",
+    "records": "ptr", "counts": "ptr", "rooms": "ptr", "losses": "ptr", "outputs": "i64",
+    "total": "double", "tol": "double", "patience": "i64",
+    "best": "double", "stalled": "i64", "done": "i64", "ended": "i64",
+}  # fmt: skip
+"""What the call is given, each in 8 bytes, and its type: the program, its table, steps of an
+epoch, epochs; the function that shuffles (or 0) and what it is given; what a loss is made of; when
+to stop. From "best" on it is changed."""
+
+PLACES = list(NUMBERS)
+
+FOR_EVER = 2**62
+"""Epochs that nobody lives to see."""
+
 TEXT = """
-; numbers, from 0 on: the program, its table, steps of an epoch, epochs; the function that shuffles
-; (or 0), where to, rows, batch, room, order, draw, state; records, counts, rooms, losses; epochs
-; in a row that may stall, outputs. Given back: epochs done, epochs that stalled, whether it ended.
-; figures: tol, the best loss, rows.
-define void @epochs_KIND(ptr %numbers, ptr %figures, i64 %worker, i64 %workers, ptr %meeting) {
+define void @epochs_KIND(ptr %numbers, i64 %worker, i64 %workers, ptr %meeting) {
 entry:
   %leads = icmp eq i64 %worker, 0
-  %run = load ptr, ptr %numbers
-  %table.at = getelementptr i64, ptr %numbers, i64 1
-  %table = load ptr, ptr %table.at
-  %steps.at = getelementptr i64, ptr %numbers, i64 2
-  %steps = load i64, ptr %steps.at
-  %epochs.at = getelementptr i64, ptr %numbers, i64 3
-  %epochs = load i64, ptr %epochs.at
-  %ended.at = getelementptr i64, ptr %numbers, i64 20
+  TAKE run table steps epochs
+  %ended.at = getelementptr i64, ptr %numbers, i64 PLACE(ended)
   br label %head
 head:
   %epoch = phi i64 [0, %entry], [%following, %looked]
@@ -99,7 +108,7 @@ take:
   call void @meet(ptr %meeting, i64 %workers)
   br i1 %leads, label %look, label %looked
 look:
-  call void @look(ptr %numbers, ptr %figures, i64 %epoch)
+  call void @look(ptr %numbers, i64 %epoch)
   br label %looked
 looked:
   call void @meet(ptr %meeting, i64 %workers)
@@ -117,27 +126,10 @@ done:
 ; Shuffle the rows of an epoch.
 define internal void @order(ptr %numbers, i64 %epoch) {
 entry:
-  %shuffle.at = getelementptr i64, ptr %numbers, i64 4
-  %shuffle = load ptr, ptr %shuffle.at
+  TAKE shuffle steps out rows batch room order draw state
   %none = icmp eq ptr %shuffle, null
   br i1 %none, label %done, label %fill
 fill:
-  %steps.at = getelementptr i64, ptr %numbers, i64 2
-  %steps = load i64, ptr %steps.at
-  %out.at = getelementptr i64, ptr %numbers, i64 5
-  %out = load ptr, ptr %out.at
-  %rows.at = getelementptr i64, ptr %numbers, i64 6
-  %rows = load i64, ptr %rows.at
-  %batch.at = getelementptr i64, ptr %numbers, i64 7
-  %batch = load i64, ptr %batch.at
-  %room.at = getelementptr i64, ptr %numbers, i64 8
-  %room = load i64, ptr %room.at
-  %order.at = getelementptr i64, ptr %numbers, i64 9
-  %order = load ptr, ptr %order.at
-  %draw.at = getelementptr i64, ptr %numbers, i64 10
-  %draw = load ptr, ptr %draw.at
-  %state.at = getelementptr i64, ptr %numbers, i64 11
-  %state = load ptr, ptr %state.at
   %size = mul i64 %steps, %room
   %offset = mul i64 %epoch, %size
   %here = getelementptr i32, ptr %out, i64 %offset
@@ -148,23 +140,10 @@ done:
   ret void
 }
 
-; The loss of an epoch, and whether it was the last one; `Objective` and `Patience` say how.
-define internal void @look(ptr %numbers, ptr %figures, i64 %epoch) {
+; The loss of an epoch, and whether it was the last one: see `Objective` and `Patience`.
+define internal void @look(ptr %numbers, i64 %epoch) {
 entry:
-  %steps.at = getelementptr i64, ptr %numbers, i64 2
-  %steps = load i64, ptr %steps.at
-  %records.at = getelementptr i64, ptr %numbers, i64 12
-  %records = load ptr, ptr %records.at
-  %counts.at = getelementptr i64, ptr %numbers, i64 13
-  %counts = load ptr, ptr %counts.at
-  %rooms.at = getelementptr i64, ptr %numbers, i64 14
-  %rooms = load ptr, ptr %rooms.at
-  %losses.at = getelementptr i64, ptr %numbers, i64 15
-  %losses = load ptr, ptr %losses.at
-  %most.at = getelementptr i64, ptr %numbers, i64 16
-  %most = load i64, ptr %most.at
-  %outputs.at = getelementptr i64, ptr %numbers, i64 17
-  %outputs = load i64, ptr %outputs.at
+  TAKE steps records counts rooms losses patience outputs stalled best tol total
   %several = icmp sgt i64 %outputs, 1
   %parts = sitofp i64 %outputs to double
   %before = mul i64 %epoch, %steps
@@ -202,48 +181,55 @@ body:
   %step.next = add i64 %step, 1
   br label %head
 end:
-  %total.at = getelementptr double, ptr %figures, i64 2
-  %total = load double, ptr %total.at
   %loss = fdiv double %sum, %total
   %loss.at = getelementptr double, ptr %losses, i64 %epoch
   store double %loss, ptr %loss.at
-  %tol = load double, ptr %figures
-  %best.at = getelementptr double, ptr %figures, i64 1
-  %best = load double, ptr %best.at
   %bound = fsub double %best, %tol
   %stalls = fcmp ogt double %loss, %bound
-  %stalled.at = getelementptr i64, ptr %numbers, i64 19
-  %stalled = load i64, ptr %stalled.at
   %stalled.more = add i64 %stalled, 1
   %stalled.new = select i1 %stalls, i64 %stalled.more, i64 0
   store i64 %stalled.new, ptr %stalled.at
   %better = fcmp olt double %loss, %best
   %best.new = select i1 %better, double %loss, double %best
   store double %best.new, ptr %best.at
-  %done.at = getelementptr i64, ptr %numbers, i64 18
+  %done.at = getelementptr i64, ptr %numbers, i64 PLACE(done)
   %done = add i64 %epoch, 1
   store i64 %done, ptr %done.at
-  %enough = icmp sgt i64 %stalled.new, %most
+  %enough = icmp sgt i64 %stalled.new, %patience
   %nothing = fsub double %loss, %loss
   %finite = fcmp oeq double %nothing, 0.0
   %over = select i1 %finite, i1 %enough, i1 true
   %ended = zext i1 %over to i64
-  %ended.at = getelementptr i64, ptr %numbers, i64 20
+  %ended.at = getelementptr i64, ptr %numbers, i64 PLACE(ended)
   store i64 %ended, ptr %ended.at
   ret void
 }
 """
 
 
+def render_epochs(kind: str) -> str:
+    """The module, for records of a kind of number: "float" or "double"."""
+    text = re.sub(r"  TAKE (.*)", lambda found: _taken(found[1].split()), TEXT)
+    text = re.sub(r"PLACE\((\w+)\)", lambda found: str(PLACES.index(found[1])), text)
+    widen = "fpext" if kind == "float" else "bitcast"  # float64 stays what it is
+    return barrier(current()) + text.replace("WIDEN", widen).replace("KIND", kind)
+
+
+def _taken(names: Sequence[str]) -> str:
+    """Where some of the numbers are, and what they are."""
+    lines = []
+    for name in names:
+        place = PLACES.index(name)
+        lines.append(f"  %{name}.at = getelementptr i64, ptr %numbers, i64 {place}")
+        lines.append(f"  %{name} = load {NUMBERS[name]}, ptr %{name}.at")
+    return "\n".join(lines)
+
+
 @functools.cache
 def _native(kind: str) -> Callable[..., None]:
-    def render() -> str:
-        widen = "fpext" if kind == "float" else "bitcast"  # float64 stays what it is
-        return "\n".join([barrier(current()), TEXT.replace("WIDEN", widen).replace("KIND", kind)])
-
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    prototype = ctypes.CFUNCTYPE(None, pointer, pointer, number, number, pointer)
-    return native(f"epochs_{kind}", render, prototype)
+    prototype = ctypes.CFUNCTYPE(None, pointer, number, number, pointer)
+    return native(f"epochs_{kind}", lambda: render_epochs(kind), prototype)
 
 
 def run_epochs(
@@ -261,6 +247,7 @@ def run_epochs(
         inputs: its inputs, for as many epochs as there is room in the records.
         records: its one output, float32 or float64 (epochs * steps, 3).
         orders: shuffles rows before each epoch into that one of the inputs; None if they stay.
+            Its generator is known.
         objective: makes losses of records.
         patience: says when it ends.
 
@@ -268,24 +255,32 @@ def run_epochs(
         The losses of the epochs that were run.
     """
     steps = len(objective.counts)
-    epochs = len(records) // steps
-    losses = np.empty(epochs)
+    losses = np.empty(len(records) // steps)
     table = program.table_for(inputs, [records], len(records))
-    shuffling, lock = [0] * 8, contextlib.nullcontext()
+    numbers = np.zeros((), [(n, "f8" if kind == "double" else "i8") for n, kind in NUMBERS.items()])
+    told: dict[str, float] = {
+        "run": program.address, "steps": steps, "epochs": len(losses),
+        "outputs": objective.outputs, "total": objective.counts.sum(),
+        "tol": patience.tol, "patience": min(patience.most, FOR_EVER),
+        "best": patience.best, "stalled": patience.stalled,
+    }  # fmt: skip
+    arrays = {
+        "table": table, "records": records, "losses": losses,
+        "counts": objective.counts, "rooms": objective.rooms,
+    }  # fmt: skip
+    told |= {name: array.ctypes.data for name, array in arrays.items()}
+    lock: Any = contextlib.nullcontext()
     if orders is not None:
         shuffle, places = orders
-        shuffling, lock = shuffle.addresses(places), shuffle.generator.lock
-    arrays = records, objective.counts, objective.rooms, losses
-    numbers = np.array(
-        [program.address, table.ctypes.data, steps, epochs, *shuffling]
-        + [array.ctypes.data for array in arrays]
-        + [patience.most, objective.outputs, 0, patience.stalled, 0],
-        np.int64,
-    )
-    figures = np.array([patience.tol, patience.best, objective.counts.sum()])
-    function, at = _native(element(records.dtype)), (numbers.ctypes.data, figures.ctypes.data)
+        told |= shuffle.told(places)
+        lock = shuffle.generator.lock
+    for name, value in told.items():
+        numbers[name] = value
+    function, at = _native(element(records.dtype)), numbers.ctypes.data
     with program.lock, lock:
         program.on_workers(
-            lambda *who: function(*at, *who), len(records), taken=lambda: steps * int(numbers[18])
+            lambda *who: function(at, *who),
+            len(records),
+            taken=lambda: steps * int(numbers["done"]),
         )
-    return losses[: numbers[18]]
+    return losses[: int(numbers["done"])]

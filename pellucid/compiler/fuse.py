@@ -18,7 +18,8 @@ from .views import Buffer, refines
 
 SMALL_EPILOGUE = 4
 """A reduction along the lanes leaves one number per row; what follows is fused only if
-so few rows are left, otherwise 16 rows at a time do better in a kernel of their own."""
+so few rows are left, otherwise 16 rows at a time do better in a kernel of their own (only rows of
+at most 16 elements are reduced so many at a time: see `short`)."""
 
 _PREFERENCE = {"contract": 0, "reduce": 1, "map": 2, "random": 3, "scatter": 3}
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .native import native
+from .program import can_compile
 
 TEXT = """
 ; As many epochs: `order` is shuffled, and written to `out` a batch after the other, each of which
@@ -107,14 +108,17 @@ class Reshuffle:
 
     Attributes:
         order: the last one, int32 (n,).
-        generator: that `random` draws from; None if that is not known.
+        generator: that `random` draws from; None where it has to shuffle by itself, as it is of
+            another kind, or nothing can be compiled.
         draw: addresses of the function that draws a word, and of its state.
     """
 
     def __init__(self, n: int, batch: int, random: np.random.RandomState) -> None:
         self.order = np.arange(n, dtype=np.int32)
         self.batch = batch
-        self.generator: Any = getattr(random, "_bit_generator", None)
+        plain = type(random) is np.random.RandomState  # a kind of one's own may shuffle otherwise
+        known = getattr(random, "_bit_generator", None)
+        self.generator: Any = known if plain and can_compile() else None
         self._random = random
         if self.generator is not None:
             words = self.generator.ctypes
@@ -140,9 +144,11 @@ class Reshuffle:
         with self.generator.lock:
             _native()(*at, *self.draw)
 
-    def addresses(self, out: np.ndarray) -> list[int]:
-        """What compiled code needs to shuffle and fill: function, memory, sizes, order, draw."""
-        sizes = len(self.order), self.batch, out.shape[-1]
-        return [
-            _address(_native()), out.ctypes.data, *sizes, self.order.ctypes.data, *self.draw
-        ]  # fmt: skip
+    def told(self, out: np.ndarray) -> dict[str, int]:
+        """What compiled code needs to fill such an array: numbers and addresses, by name."""
+        draw, state = self.draw
+        return {
+            "shuffle": _address(_native()), "out": out.ctypes.data, "rows": len(self.order),
+            "batch": self.batch, "room": out.shape[-1], "order": self.order.ctypes.data,
+            "draw": draw, "state": state,
+        }  # fmt: skip

@@ -36,7 +36,7 @@ class ShortRows(Nest):
         if not (kernel.reduces_lanes and kernel.reduced_axes == (last,) and last > 0):
             return False
         rows, columns = kernel.domain[-2:]
-        if columns > LANES or rows < LANES or kernel.reads & kernel.writes:
+        if not 0 < columns <= LANES <= rows or kernel.reads & kernel.writes:
             return False
         if any(node.name == "gather" for node in kernel.nodes):
             return False

@@ -111,7 +111,7 @@ def _giving_way() -> int:
 
 
 def meeting() -> np.ndarray:
-    """A fresh record for workers to meet at; see the barrier in `render`."""
+    """A fresh record for workers to meet at; see `barrier`."""
     record = np.zeros(24, np.int64)
     record[16] = _giving_way()
     return record

@@ -223,8 +223,8 @@ class Trainer:
         alpha: float,
         objective: Objective,
         patience: Patience,
-    ) -> np.ndarray | None:
-        """Take the steps of epochs by one call, until the patience is over.
+    ) -> np.ndarray:
+        """Take the steps of epochs by one call of compiled code, until the patience is over.
 
         Args:
             data: X, y and weights of rows.
@@ -236,17 +236,13 @@ class Trainer:
             patience: says when it ends.
 
         Returns:
-            The losses of the epochs that were run; None, and nothing is done, where there is no
-            compiled code, or nothing known of the random numbers that orders are drawn from.
+            The losses of the epochs that were run.
         """
         shuffle, places = orders.shuffle, orders.places(epochs)
         index = places.reshape(epochs * orders.steps, -1)
         counts = np.tile(orders.counts, epochs)
         found, inputs = self._inputs(data, index, counts, rates, alpha)
-        if not isinstance(found, CompiledProgram):
-            return None
-        if shuffle is not None and shuffle.generator is None:
-            return None
+        assert isinstance(found, CompiledProgram)
         records = np.empty((len(index), 3), self.dtype)
         own = None if shuffle is None else (shuffle, places)
         return run_epochs(found, inputs, records, own, objective, patience)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from pellucid.compiler import Objective, Patience
+from pellucid.compiler import Objective, Patience, can_compile
 from pellucid.train.interrupt import Interrupt
 
 from .engine import Trainer
@@ -109,21 +109,27 @@ class Learning:
                     break
                 self._stop_or_go_on()
 
+    @property
+    def _by_itself(self) -> bool:
+        """Whether compiled code can go on from epoch to epoch by itself."""
+        orders, draws = self.orders, self.orders.shuffle
+        whole = orders.room is not None and self.rows.lie_still
+        known = draws is None or draws.generator is not None
+        return can_compile() and whole and known and not self.watch.looks
+
     def _next_epochs(self, most: int, interrupt: Interrupt) -> np.ndarray:
         """Run epochs, none after one that ends learning or changes the rate; their losses."""
         est, orders = self.estimator, self.orders
         at_once = self._pace // orders.steps
-        if orders.room is not None and self.rows.lie_still and not self.watch.looks:
-            at_once = min(at_once, self.rows.most_steps(orders.room) // orders.steps, most)
-            if at_once:
-                found = self._by_rule(at_once)
-                if found is not None:
-                    return found
+        if self._by_itself:
+            room = self.rows.most_steps(orders.room) // orders.steps
+            if at_once and room:
+                return self._by_rule(min(at_once, room, most))
         patience = min(est.n_iter_no_change, est.max_iter) - est._no_improvement + 1
         epochs = 1 if self.watch.looks else min(patience, at_once, most)
         return self._epochs(int(max(1, epochs)), interrupt)
 
-    def _by_rule(self, epochs: int) -> np.ndarray | None:
+    def _by_rule(self, epochs: int) -> np.ndarray:
         """Run epochs up to one that ends learning or changes the rate, by one native call."""
         est, orders = self.estimator, self.orders
         rates = self.rates.ahead(epochs, orders.steps, orders.rows, est.t_)
@@ -133,8 +139,7 @@ class Learning:
         losses = self.trainer.run_epochs(
             self.rows.data, orders, epochs, rates, est.alpha, self.objective, patience
         )
-        if losses is not None:
-            self._pace_by(len(losses) * orders.steps, time.perf_counter() - started)
+        self._pace_by(len(losses) * orders.steps, time.perf_counter() - started)
         return losses
 
     def _epochs(self, epochs: int, interrupt: Interrupt) -> np.ndarray:

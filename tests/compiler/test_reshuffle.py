@@ -54,6 +54,16 @@ def test_without_access_to_the_generator():
     same(Closed(4), np.random.RandomState(4), 90)
 
 
+def test_of_a_kind_that_shuffles_in_its_own_way():
+    class Backwards(np.random.RandomState):
+        def shuffle(self, x):
+            x[:] = x[::-1].copy()
+
+    out = np.zeros((2, 1, 5), np.int32)
+    Reshuffle(5, 5, Backwards(0)).fill(out)
+    assert out.tolist() == [[[4, 3, 2, 1, 0]], [[0, 1, 2, 3, 4]]]
+
+
 @pytest.mark.parametrize(
     "out",
     [

@@ -10,6 +10,7 @@ from pellucid.compiler import pipeline
 from pellucid.compiler.across import Across
 from pellucid.compiler.short import ShortRows
 from pellucid.core.functions import one_hot
+from pellucid.core.movement import pad
 from pellucid.core.node import placeholder, tracing
 from pellucid.core.program import Computation
 from pellucid.core.storage import LANES
@@ -100,6 +101,14 @@ def test_however_rows_lie(seen):
     np.testing.assert_allclose(run(c, [x])[0], reference(c, [x])[0], rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(20, 0), (3, 20, 0), (0, 20, 3), (20, 0, 3), (20, 1), (20, 17)])
+def test_no_elements_and_one_more_than_a_vector_has(shape):
+    x = np.ones(shape, np.float32)
+    c = trace(lambda x: [pe.sum(pe.sin(x), -1) + 1.0, pe.sum(x, -1)], x)
+    for found, right in zip(run(c, [x]), reference(c, [x]), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-6)
+
+
 def test_a_sum_that_changes_what_it_reads_is_done_once():
     """A cell that is read and written: the last 16 of 20 rows meet some rows twice."""
     w = parameter(numbers(20, dtype="float64"))
@@ -181,6 +190,44 @@ def test_products_are_turned_where_it_pays(rows, columns, turned):
 def test_a_product_whose_rows_do_not_lie_along_memory_is_not_turned():
     c = trace(lambda x, w: x @ w, numbers(100, 40), numbers(40, 3))
     assert written(c) == 0
+
+
+def parts(x, g):
+    """A batch of products."""
+    return pe.sin(x).transpose(0, 2, 1) @ g * 2.0
+
+
+def around(x, g):
+    """What follows lies within something larger, and meets rows, columns and both."""
+    y = product(x, g)
+    y = y * pe.sin(x)[0][:, None] + pe.exp(g)[0] * y.T.T
+    return [pad(y, (1, 0), (2, 1), (0, 0)), pe.concatenate([y, y[::-1]]), y.T * 3.0]
+
+
+@pytest.mark.parametrize(("made", "leading"), [(product, ()), (parts, (2,)), (around, ())])
+@pytest.mark.parametrize(("rows", "columns"), [(40, 3), (48, 10), (130, 2)])
+@pytest.mark.parametrize("terms", [0, 1, 2, 17])
+def test_whatever_stands_around_a_product_of_few_columns(made, leading, rows, columns, terms):
+    if terms == 0 and made is around:
+        pytest.skip("its first row is read")
+    given = [numbers(*leading, terms, n, seed=n) for n in (rows, columns)]
+    if terms > 2:
+        given[0][..., 1, 3], given[1][..., 2, 1] = np.nan, np.inf
+    found = set()
+    for usual in (False, True):
+        for count in (1, 3):
+            with threads(count), pytest.MonkeyPatch.context() as patch:
+                patch.setattr("pellucid.compiler.schedule.SHARED_FROM", 0)
+                patch.setattr("pellucid.compiler.cache.read", lambda name: None)
+                if usual:
+                    patch.setattr(Across, "fits", staticmethod(lambda *_: False))
+                c = trace(made, *given)
+                assert usual or terms < 2 or written(c) == 1
+                results = run(c, given)
+                found.add(bits(results))
+    assert len(found) == 1
+    for result, right in zip(results, reference(trace(made, *given), given), strict=True):
+        np.testing.assert_allclose(result, right, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [33, 57, 100])

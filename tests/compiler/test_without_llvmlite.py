@@ -43,6 +43,12 @@ c = trace(lambda x: x + 1.0, x)
 assert isinstance(compiler.program(c), ReferenceProgram)
 losses, *_ = trained(training(), 3, compiler.program)
 assert np.isfinite(losses).all()
+import warnings
+from pellucid.estimators import MLPClassifier
+warnings.simplefilter("ignore")
+net = MLPClassifier((4,), max_iter=3, random_state=0, batch_size=10)
+net.fit(np.arange(60.0).reshape(30, 2) / 30, np.arange(30) % 3)
+assert net.n_iter_ == 3 and len(net.loss_curve_) == 3
 assert not compiler.can_compile()
 assert "llvmlite" not in sys.modules
 print("fine")

@@ -10,6 +10,7 @@ import pytest
 from pellucid import estimators
 from pellucid.compiler import Objective
 from pellucid.estimators.engine import Trainer
+from pellucid.estimators.learning import Learning
 from pellucid.estimators.orders import Orders
 from tests.programs import threads
 
@@ -35,13 +36,16 @@ CASES = {
     "dropout": ("classes", {"dropout": 0.2, "tol": 1e-3, "n_iter_no_change": 2}),
     "batch norm": ("classes", {"batch_norm": True, "batch_size": 40, "max_iter": 15}),
     "patient for ever": ("classes", {"n_iter_no_change": np.inf, "max_iter": 25}),
+    "weights": ("classes", {"batch_size": 50, "tol": 1e-3, "class_weight": {0: 0, 1: 2, 2: 1}}),
     "float64": ("classes", {"dtype": "float64", "batch_size": 10, "tol": 1e-3}),
 }  # fmt: skip
 
 
-def learned(target: str, options: dict, warm: bool = False) -> list:
+def learned(
+    target: str, options: dict, warm: bool = False, draws: type = np.random.MT19937
+) -> list:
     """All that learning leaves behind, with the state of the random numbers."""
-    y, random = TARGETS[target], np.random.RandomState(3)
+    y, random = TARGETS[target], np.random.RandomState(draws(3))
     kind = "MLPRegressor" if target.startswith("number") else "MLPClassifier"
     net = getattr(estimators, kind)(
         hidden_layer_sizes=(8,), random_state=random, warm_start=warm, **options
@@ -62,7 +66,7 @@ def calls(monkeypatch):
 
     def run_epochs(self, data, orders, epochs, *rest):
         losses = own(self, data, orders, epochs, *rest)
-        found.append((epochs, None if losses is None else len(losses)))
+        found.append((epochs, len(losses)))
         return losses
 
     monkeypatch.setattr(Trainer, "run_epochs", run_epochs)
@@ -76,10 +80,9 @@ def test_as_one_after_the_other(name, calls):
     for count in (1, 2, 3):
         with threads(count):
             found.add(repr(learned(target, options)))
-    at_once = [done for _, done in calls if done]
-    assert (len(at_once) > 0) == (name != "batch norm")
+    assert bool(calls) == (name != "batch norm")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "run_epochs", lambda *_: None)
+        patch.setattr(Learning, "_by_itself", False)
         assert found == {repr(learned(target, options))}
 
 
@@ -88,8 +91,42 @@ def test_two_fits_in_a_row(calls):
     warm = learned("classes", options, warm=True)
     assert len(calls) >= 2
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "run_epochs", lambda *_: None)
+        patch.setattr(Learning, "_by_itself", False)
         assert learned("classes", options, warm=True) == warm
+
+
+def test_of_another_generator(calls):
+    found = learned("classes", {"max_iter": 20}, draws=np.random.PCG64)
+    assert calls
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learning, "_by_itself", False)
+        assert learned("classes", {"max_iter": 20}, draws=np.random.PCG64) == found
+
+
+def test_limits_that_no_number_of_64_bits_holds(calls):
+    options = {"tol": 1e-2, "max_iter": 2**70}
+    net = estimators.MLPClassifier((4,), random_state=0, n_iter_no_change=2, **options)
+    assert net.fit(X, TARGETS["classes"]).n_iter_ < 1000
+    net = estimators.MLPRegressor(
+        hidden_layer_sizes=(4,), random_state=0, n_iter_no_change=2**70, solver="sgd",
+        learning_rate_init=1e9, **options,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="non-finite"):
+        net.fit(X, TARGETS["number"])
+
+
+def test_partial_fits(calls):
+    def told() -> list:
+        net = estimators.MLPClassifier((8,), random_state=1, batch_size=30)
+        for _ in range(4):
+            net.partial_fit(X, TARGETS["classes"], classes=[0, 1, 2])
+        return [net.loss_curve_, [w.tobytes() for w in net.coefs_]]
+
+    found = told()
+    assert len(calls) == 4
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learning, "_by_itself", False)
+        assert told() == found
 
 
 def test_a_whole_fit_is_a_few_native_calls(calls):
@@ -107,9 +144,9 @@ def test_it_ends_with_the_epoch_whose_loss_is_no_number(calls):
 
     found = message()
     (asked, done), *_ = calls
-    assert done is not None and done < asked
+    assert done < asked
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "run_epochs", lambda *_: None)
+        patch.setattr(Learning, "_by_itself", False)
         assert message() == found
 
 
