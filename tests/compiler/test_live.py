@@ -80,8 +80,10 @@ def test_no_result_depends_on_what_is_left_out(sizes, bound, dtype):
     steps = len(COUNTS)
     found = {bits(run(replace(c, live=None), given, steps=steps))}
     for name in same_processors():
-        for count in (1, 2, 3):
-            with processor(name), threads(count):
+        for count in (1, 2, 3, 5):
+            with processor(name), threads(count), pytest.MonkeyPatch.context() as patch:
+                patch.setattr("pellucid.compiler.schedule.SHARED_FROM", 0)
+                patch.setattr("pellucid.compiler.cache.read", lambda name: None)
                 found.add(bits(run(c, given, steps=steps)))
     assert len(found) == 1
     tolerance = 1e-4 if dtype == "float32" else 1e-12
@@ -103,7 +105,9 @@ def test_products_are_nothing_in_rows_that_do_not_count(count):
     given = [np.ones((4, 16), np.float32), np.ones(4, np.float32), np.zeros(64, np.int32)]
     for name in same_processors():
         for workers in (1, 2, 3):
-            with processor(name), threads(workers):
+            with processor(name), threads(workers), pytest.MonkeyPatch.context() as patch:
+                patch.setattr("pellucid.compiler.schedule.SHARED_FROM", 0)
+                patch.setattr("pellucid.compiler.cache.read", lambda name: None)
                 (found,) = run(c, [*given, np.array(count, np.int32)])
             assert (found[:count] == 17).all() and (found[count:] == 1).all()
 
