@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 import os
 import threading
@@ -36,6 +37,12 @@ def can_compile() -> bool:
     """Whether machine code can be made here; PELLUCID_REFERENCE=1 says no."""
     if os.environ.get("PELLUCID_REFERENCE", "") not in ("", "0"):
         return False
+    return _has_llvmlite()
+
+
+@functools.cache
+def _has_llvmlite() -> bool:
+    """Looking for it takes as long as a few steps of a small network."""
     return importlib.util.find_spec("llvmlite") is not None
 
 

@@ -157,7 +157,7 @@ def put_back_callbacks(parts: Parts, snapshot: Snapshot) -> None:
     for callback, tree in zip(_remembering(parts), snapshot.about["callbacks"], strict=True):
         try:
             callback.restore(_put_together(tree, snapshot.arrays))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             raise CheckpointError(
                 f"{type(callback).__name__} cannot go on from what it remembered: {error}"
             ) from error

@@ -413,14 +413,15 @@ def test_to_resume_takes_a_file():
         fitted(resume=True)
 
 
-def test_a_callback_that_cannot_go_on_is_named(place):
+@pytest.mark.parametrize("error", [ValueError("no"), OverflowError("no"), KeyError("no")])
+def test_a_callback_that_cannot_go_on_is_named(place, error):
     class Stubborn(Longest):
         def restore(self, state):
-            raise ValueError("no")
+            raise error
 
     Stubborn.__name__ = "Longest"
     interrupted(place, 20, callbacks=[Longest()])
-    with pytest.raises(CheckpointError, match="Longest cannot go on from what it remembered: no"):
+    with pytest.raises(CheckpointError, match="Longest cannot go on from what it remembered: .?no"):
         fitted(checkpoint=place, resume=True, callbacks=[Stubborn()])
 
 
