@@ -132,7 +132,7 @@ def _chosen(base: sqlite3.Connection, path: str, table: str | None) -> str:
         "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
         "AND name NOT LIKE 'sqlite_%' ORDER BY name"
     )
-    known = [name for (name,) in rows]
+    known = [name for (name,) in rows if isinstance(name, str)]  # in a damaged file it may be bytes
     if not known:
         raise DataError(f"{path} holds no table")
     if table is None and len(known) > 1:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from pellucid.train.table_files import read_table
+from pellucid.train.table_files import _chosen, read_table
 from pellucid.train.tables import DataError
 
 COLUMNS = {"x": ["1.5", "", "-2.0"], "n": ["1", "2", "3"], "k": ["a", "b", ""]}
@@ -62,6 +62,17 @@ def test_what_a_database_lacks_is_named(base, tmp_path):
         read_table("flowers.csv", "orders")
     with pytest.raises(DataError, match="--columns is for CSV files"):
         read_table(f'{base}::my "orders', names=("a", "b", "c"))
+
+
+def test_a_table_of_a_damaged_database_may_have_bytes_for_a_name():
+    class Damaged:
+        """A connection to a database in whose list of tables a name has turned into bytes."""
+
+        def execute(self, _):
+            return iter([(b"\x00\xff",)])
+
+    with pytest.raises(DataError, match="damaged.db holds no table"):
+        _chosen(Damaged(), "damaged.db", None)
 
 
 def test_parquet(tmp_path):
