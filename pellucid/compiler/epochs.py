@@ -115,9 +115,8 @@ looked:
   %ended = load i64, ptr %ended.at
   %following = add i64 %epoch, 1
   %more = icmp slt i64 %following, %epochs
-  %over = icmp ne i64 %ended, 0
-  %goes = xor i1 %over, true
-  %on = and i1 %more, %goes
+  %open = icmp eq i64 %ended, 0
+  %on = and i1 %more, %open
   br i1 %on, label %head, label %done
 done:
   ret void

@@ -137,7 +137,7 @@ class ShortRows(Nest):
             for n in range(self.lengths[-2])
         ]
         for half in (8, 4, 2, 1):
-            for i in range(max(min(half, len(terms) - half), 0)):
+            for i in range(min(half, len(terms) - half)):
                 terms[i] = self._combine(root, terms[i], terms[i + half])
             del terms[half:]
         return self._combine(root, neutral(dtype, root.name), terms[0])

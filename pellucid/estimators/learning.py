@@ -146,7 +146,7 @@ class Learning:
         """Run epochs; their losses."""
         est, orders = self.estimator, self.orders
         rates = self.rates.ahead(epochs, orders.steps, orders.rows, est.t_)
-        counts = orders.counts[None].repeat(epochs, 0).reshape(-1)
+        counts = np.tile(orders.counts, epochs)
         records, done = [], 0
         for index in orders.next(epochs):
             first, most = 0, self.rows.most_steps(index.shape[1])
