@@ -11,6 +11,7 @@ from pellucid.core.storage import LANES
 
 from . import memory
 from .body import Position
+from .claim import claim
 from .contract import Contraction, Tile
 from .ir import element, fitting
 from .kernels import Kernel, Plan
@@ -63,7 +64,15 @@ class Across(Contraction):
         return 1
 
     def _ask_ahead(self, tile: Tile) -> None:
-        """Small results are near."""
+        """Small results are near; of what others have read each row is a line."""
+        w, body = self.w, self.body
+        for buffer in self.kernel.claims:
+            cursor = body.cursor(buffer.whole(), "outer")
+            at = body.offset(cursor, Position([*tile.batch, tile.left, 0]))
+            first = memory.address(w, buffer.dtype, body.base(buffer), at)
+            with w.loop("0", str(sum(tile.valid))) as loop:
+                row = body.times(loop.index, cursor.strides[-2])
+                claim(w, buffer, memory.address(w, buffer.dtype, first, row))
 
     def _may_run_over(self) -> bool:
         """Behind the last lane that counts there are no rows."""

@@ -22,6 +22,7 @@ from pellucid.core.storage import LANES
 
 from . import memory
 from .body import LINE, Body, Position
+from .claim import claim
 from .ir import Writer, element, fitting
 from .kernels import Kernel, Plan
 from .nest import share
@@ -69,6 +70,12 @@ class Tile(NamedTuple):
     width: int
     lanes: list[int]
     valid: list[int]
+
+    def lines(self, lanes: int, line: int) -> list[int]:
+        """Columns, counted from the first, in which lines of so many elements begin."""
+        return [
+            v * lanes + at for v, valid in enumerate(self.valid) for at in range(0, valid, line)
+        ]
 
 
 class Contraction:
@@ -367,19 +374,24 @@ class Contraction:
         for cursor in body.cursors():
             if cursor.buffer is None or cursor.strides[-1] != 1:
                 continue
-            if not any(cursor.strides[first:-1]) or self.columns < LANES:
+            if not any(cursor.strides[first:-1]):
                 continue
-            if math.prod(cursor.buffer.shape) < FAR:
+            far = self.columns >= LANES and math.prod(cursor.buffer.shape) >= FAR
+            claimed = cursor in written and cursor.buffer in self.kernel.claims
+            if not (far or claimed):
                 continue
-            size = cursor.buffer.dtype.itemsize
+            line = LINE // cursor.buffer.dtype.itemsize
             at = body.offset(cursor, Position([*tile.batch, *tile.rows, tile.left]))
             start = memory.address(w, cursor.buffer.dtype, body.base(cursor.buffer), at)
             strides = cursor.strides[first + self.tiling.axis : -1]
             for m in range(tile.height):
                 row = self._displacement(m, strides)
-                for lane in range(0, tile.width * self.w.lanes, LINE // size):
+                for lane in tile.lines(w.lanes, line):
                     place = memory.address(w, cursor.buffer.dtype, start, row + lane)
-                    memory.ask(w, place, write=cursor in written)
+                    if claimed:
+                        claim(w, cursor.buffer, place)
+                    else:
+                        memory.ask(w, place, write=cursor in written)
 
     # -- the walk -----------------------------------------------------------
 

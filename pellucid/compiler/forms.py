@@ -48,6 +48,7 @@ def form_of(plan: Plan, kernel: Kernel) -> tuple[Form, list[Buffer]]:
         kernel.bound,
         seen(plan.count.whole()) if plan.count and kernel.bound else None,
         seen(kernel.scratch.whole()) if kernel.scratch else None,
+        tuple(store.target.buffer in kernel.claims for store in kernel.stores),
     )
     buffers = list(numbers)
     return (*form, *(_memory_form(buffer, places) for buffer in buffers)), buffers

@@ -56,6 +56,7 @@ class Kernel:
         blocks: parts in which a contraction walks along its depth (0: at once); `schedule`.
         scratch: where accumulators wait from one block to the next.
         bound: along what a contraction ends with the rows that count: "rows", "depth" or "".
+        claims: what it writes and other workers have read (`claim`).
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Kernel:
     blocks: int = 0
     scratch: Buffer | None = None
     bound: str = ""
+    claims: list[Buffer] = field(default_factory=list)
 
     @property
     def root(self) -> Node | None:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from pellucid.core.storage import ALIGNMENT, storage_size
 
 from . import winograd
+from .claim import find_claims
 from .desk import tables_of
 from .kernels import Kernel, Plan
 from .live import bound_rows
@@ -52,7 +53,7 @@ BLOCK = 1 << 19
 
 
 def schedule(plan: Plan) -> Plan:
-    """Settle blocks and phases, then memory."""
+    """Settle blocks, claims and phases, then memory."""
     _keep_backgrounds(plan)
     for kernel in plan.kernels:
         if kernel.root is not None and kernel.root.name in winograd.WRITERS:
@@ -61,6 +62,7 @@ def schedule(plan: Plan) -> Plan:
             _cut_depth(plan, kernel)
     bound_rows(plan)
     plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
+    find_claims(plan)
     plan.phases = _phases(plan)
     _allocate(plan)
     return plan
