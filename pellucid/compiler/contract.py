@@ -22,7 +22,7 @@ from pellucid.core.storage import LANES
 
 from . import memory
 from .body import LINE, Body, Position
-from .claim import claim
+from .claim import Ahead, claim
 from .ir import Writer, element, fitting
 from .kernels import Kernel, Plan
 from .nest import share
@@ -163,8 +163,11 @@ class Contraction:
     def _walk(self, total: int) -> None:
         """Tile after tile, each from the beginning of its depth to the end."""
 
+        ahead = Ahead(self.w, self.kernel.ahead, self.body.base, total)
+
         def act(tile: Tile) -> None:
             self._ask_ahead(tile)
+            ahead.take()
             sums = ["zeroinitializer"] * (tile.height * tile.width)
             sums = self._along(tile, sums, 0, None)
             if self.bound == "rows":

@@ -48,7 +48,8 @@ def form_of(plan: Plan, kernel: Kernel) -> tuple[Form, list[Buffer]]:
         kernel.bound,
         seen(plan.count.whole()) if plan.count and kernel.bound else None,
         seen(kernel.scratch.whole()) if kernel.scratch else None,
-        tuple(store.target.buffer in kernel.claims for store in kernel.stores),
+        tuple(seen(buffer.whole()) for buffer in kernel.claims),
+        tuple(seen(buffer.whole()) for buffer in kernel.ahead),
     )
     buffers = list(numbers)
     return (*form, *(_memory_form(buffer, places) for buffer in buffers)), buffers

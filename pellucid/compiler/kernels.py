@@ -57,6 +57,7 @@ class Kernel:
         scratch: where accumulators wait from one block to the next.
         bound: along what a contraction ends with the rows that count: "rows", "depth" or "".
         claims: what it writes and other workers have read (`claim`).
+        ahead: what each worker updates after it, an even part of the rows, and others have read.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Kernel:
     scratch: Buffer | None = None
     bound: str = ""
     claims: list[Buffer] = field(default_factory=list)
+    ahead: list[Buffer] = field(default_factory=list)
 
     @property
     def root(self) -> Node | None:

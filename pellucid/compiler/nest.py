@@ -19,8 +19,7 @@ from pellucid.core.node import Node
 from pellucid.core.storage import LANES
 
 from . import memory
-from .body import LINE, Body, Position, lane_mask, neutral
-from .claim import claim
+from .body import Body, Position, lane_mask, neutral
 from .ir import Writer, element, fitting, splat, vector
 from .kernels import Kernel, Plan
 from .lanes import Lanes
@@ -101,31 +100,12 @@ class Nest:
             for n, axis in enumerate(axes):
                 length = self.lengths[axis]
                 start, stop = self.bounds(length) if split and n == 0 else ("0", str(length))
-                if self.kernel.claims and split and n == 0:
-                    self._claim(axis, start, stop)
                 if length == 1 and not (split and n == 0):
                     at.indices[axis] = 0
                     continue
                 loop = stack.enter_context(self.w.loop(start, stop))
                 at.indices[axis] = loop.index
             yield
-
-    def _claim(self, axis: int, start: str, stop: str) -> None:
-        """Take back this worker's part of what others have read, all of it in a row."""
-        w, body = self.w, self.body
-        section = "body" if self.kernel.kind == "map" else "outer"
-        with w.when(w.let("icmp ugt i64 %workers, 1")):
-            for buffer in self.kernel.claims:
-                cursor = body.cursor(buffer.whole(), section)
-                pitch, line = cursor.strides[axis], LINE // buffer.dtype.itemsize
-                if pitch != max(cursor.strides):
-                    continue  # others write between its elements
-                at = body.plus(body.times(start, pitch), cursor.offset)
-                first = memory.address(w, buffer.dtype, body.base(buffer), at)
-                size = body.times(w.let(f"sub i64 {stop}, {start}"), pitch)
-                with w.loop("0", w.let(f"udiv i64 {size}, {line}")) as loop:
-                    at = body.times(loop.index, line)
-                    claim(w, buffer, memory.address(w, buffer.dtype, first, at))
 
     # -- maps ---------------------------------------------------------------
 

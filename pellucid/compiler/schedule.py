@@ -62,8 +62,8 @@ def schedule(plan: Plan) -> Plan:
             _cut_depth(plan, kernel)
     bound_rows(plan)
     plan.serial = {k for k in plan.kernels if work(k) < SHARED_FROM or not _can_be_shared(k)}
-    find_claims(plan)
     plan.phases = _phases(plan)
+    find_claims(plan)
     _allocate(plan)
     return plan
 
