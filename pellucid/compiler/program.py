@@ -140,6 +140,11 @@ class CompiledProgram:
         """Bytes that it holds for values on the way."""
         return self._memory.nbytes + self._own.nbytes
 
+    @property
+    def trial(self) -> int:
+        """Steps of a call that finds out whether one worker alone is faster; 0 if that is known."""
+        return self._choice.trial(get_threads()) if self._shared else 0
+
     def run(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1
     ) -> None:

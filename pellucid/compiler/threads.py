@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import queue
 import threading
@@ -155,25 +156,32 @@ class Choice:
         self._lone = 0.0  # seconds of a step when one was last alone; unknown so far
         self._alone = 0  # how many times more one worker goes on alone
         self._patience = PATIENCE[0]
-        self._seen = [0.0, 0.0, 0.0]  # steps, seconds, undisturbed seconds since the last verdict
+        # steps, seconds, undisturbed seconds since the last verdict: of all workers, of one alone
+        self._seen = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 
     def workers(self, available: int, steps: int) -> int:
         """How many of the available workers to use for a call of so many steps."""
         alone = available == 1 or self._alone > 0 or self._best * steps < BRIEF
         untried = self._together == 0.0
         crowded = untried and time.perf_counter() < Choice.crowded_until
-        trial = self._lone == 0.0 < self._together < DOUBTFUL
-        trial = trial and self._together * available * steps < TRIAL
+        brief = self._together * available * steps < TRIAL
+        trial = brief and self.trial(available) > 0
         return 1 if alone or crowded or trial else available
+
+    def trial(self, available: int) -> int:
+        """Steps of a call that tells whether one worker is faster; 0 if that needs no trial."""
+        doubtful = available > 1 and self._lone == 0.0 < self._together < DOUBTFUL
+        return math.ceil(TELLING / self._together) if doubtful else 0
 
     def note(self, workers: int, steps: int, seconds: float, share: float) -> None:
         """Remember a call: how long it took, and which share of it the workers were running."""
         self._best = min(self._best, seconds / steps)
-        seen = [a + b for a, b in zip(self._seen, (steps, seconds, seconds * share), strict=True)]
-        if seen[1] < TELLING:
-            self._seen = seen
+        seen, now = self._seen[workers == 1], (steps, seconds, seconds * share)
+        seen = [a + b for a, b in zip(seen, now, strict=True)]
+        told = seen[1] >= TELLING
+        self._seen[workers == 1] = [0.0, 0.0, 0.0] if told else seen
+        if not told:
             return
-        self._seen = [0.0, 0.0, 0.0]
         step = seen[1] / seen[0]
         if workers == 1:
             first, self._lone = self._lone == 0.0 < self._together, step

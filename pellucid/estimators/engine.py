@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -153,6 +154,9 @@ class Trainer:
 
     Attributes:
         draws: whether steps draw random numbers.
+        paces: steps that took a tenth of a second of late, by numbers of rows and of a batch.
+        trial: steps of a call that finds out how many workers are best; 0 if that is known.
+        took: seconds of the last call, without what had to be compiled first.
     """
 
     def __init__(
@@ -172,6 +176,9 @@ class Trainer:
         self._memory = [t.node.cell for t in leaves(self.state.memory)]
         self.draws = draws_numbers(engine.model)
         self._programs: dict[Hashable, tuple[Program, bool]] = {}
+        self.paces: dict[tuple[int, int], int] = {}
+        self.trial = 0
+        self.took = 0.0
 
     def begin(self) -> None:
         """Forget all past steps."""
@@ -211,7 +218,9 @@ class Trainer:
         """
         found, inputs = self._inputs(data, index, counts, rates, alpha)
         records = np.empty((len(index), 3), self.dtype)
+        started = time.perf_counter()
         found.run(inputs, [records], len(index))
+        self.took = time.perf_counter() - started
         return records
 
     def run_epochs(
@@ -245,7 +254,10 @@ class Trainer:
         assert isinstance(found, CompiledProgram)
         records = np.empty((len(index), 3), self.dtype)
         own = None if shuffle is None else (shuffle, places)
-        return run_epochs(found, inputs, records, own, objective, patience)
+        started = time.perf_counter()
+        losses = run_epochs(found, inputs, records, own, objective, patience)
+        self.took, self.trial = time.perf_counter() - started, found.trial
+        return losses
 
     def _inputs(
         self,

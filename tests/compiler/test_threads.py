@@ -200,6 +200,22 @@ def test_short_steps_are_tried_on_one_worker_as_well(monkeypatch):
 
 @pytest.mark.skipif(threads_module.PROCESSOR is None, reason="this system binds no threads")
 @pytest.mark.skipif(available_processors() < 2, reason="there is one processor")
+def test_a_trial_may_be_in_parts_and_is_not_repeated(monkeypatch):
+    """Calls of one worker count apart from those of all, however brief each of them is."""
+    monkeypatch.setattr(Choice, "crowded_until", 0.0)
+    choice = Choice()
+    assert choice.trial(2) == 0  # nothing is known yet
+    choice.note(2, 100, 100 * 50e-6, 1.0)
+    assert choice.trial(1) == 0
+    assert choice.trial(2) == 100  # 5 ms
+    for _ in range(4):
+        assert choice.workers(2, 20) == 1
+        choice.note(1, 20, 20 * 80e-6, 1.0)
+        choice.note(2, 60, 60 * 50e-6, 1.0)
+    assert choice.trial(2) == 0
+    assert choice.workers(2, 20) == 2
+
+
 def test_workers_keep_off_the_callers_processor(monkeypatch):
     allowed = os.sched_getaffinity(0)
     for here in sorted(allowed)[:2]:

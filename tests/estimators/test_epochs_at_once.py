@@ -95,6 +95,23 @@ def test_two_fits_in_a_row(calls):
         assert learned("classes", options, warm=True) == warm
 
 
+def test_what_was_learned_of_steps_is_kept(calls):
+    """The first fit feels its way; the same kind of fit again is a single call."""
+    options = {"max_iter": 60, "tol": 0.0, "n_iter_no_change": 60}
+    with threads(1):
+        learned("numbers", options)
+        calls.clear()
+        again = learned("numbers", options)
+        assert calls == [(60, 60)]
+        calls.clear()
+        other = {**options, "batch_size": 31}
+        learned("numbers", other)
+        assert len(calls) > 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Learning, "_by_itself", False)
+            assert learned("numbers", options) == again
+
+
 def test_of_another_generator(calls):
     found = learned("classes", {"max_iter": 20}, draws=np.random.PCG64)
     assert calls
