@@ -64,7 +64,7 @@ class Across(Contraction):
         return 1
 
     def _ask_ahead(self, tile: Tile) -> None:
-        """Small results are near; of what others have read each row is a line."""
+        """Small results are near; of what others have read the line at each row is taken back."""
         w, body = self.w, self.body
         for buffer in self.kernel.claims:
             cursor = body.cursor(buffer.whole(), "outer")

@@ -20,8 +20,8 @@ from .nest import share
 from .tiles import terms
 from .views import Buffer
 
-LARGEST = 1 << 17
-"""Elements of a buffer up to which others may still hold what they read a step ago."""
+LARGEST = 1 << 19
+"""Bytes of a buffer up to which others may still hold what they read a step ago."""
 
 AT_A_TIME = 16
 """Most lines that are taken back with a tile for what comes after the product."""
@@ -30,9 +30,13 @@ AT_A_TIME = 16
 def find_claims(plan: Plan) -> None:
     """Tell the products that workers share which lines to take back.
 
-    It may be what a product changes itself, or what comes in the next phase, when parameters are
-    updated by sums of what the product gave.
+    They are those of what a product changes itself, or of what a kernel of the next phase does,
+    which may update parameters by sums of what the product gave.
     """
+
+    def size(buffer: Buffer) -> int:
+        return math.prod(buffer.shape) * buffer.dtype.itemsize
+
     read = {b for k in plan.kernels for b in k.reads - k.writes if b.role == "cell"}
     before: list[Kernel] = []
     for phase in plan.phases:
@@ -40,13 +44,13 @@ def find_claims(plan: Plan) -> None:
         products = [k for k in before if _can_take(plan, k)]
         for kernel in phase:
             changed = dict.fromkeys(s.target.buffer for s in kernel.stores if s.target.is_whole())
-            found = [b for b in changed if b in read and math.prod(b.shape) <= LARGEST]
+            found = [b for b in changed if b in read and size(b) <= LARGEST]
             if _can_take(plan, kernel):
                 kernel.claims = found
             elif products and kernel.kind != "contract" and kernel not in plan.serial:
                 longest = max(products, key=lambda k: math.prod(k.domain) * terms(k.roots[0]))
-                even = [b for b in found if b.shape[:1] == kernel.outer[:1]]
-                longest.ahead += [b for b in even if b not in seen]
+                by_rows = [b for b in found if b.shape[:1] == kernel.outer[:1]]
+                longest.ahead += [b for b in by_rows if b not in seen]
         before = phase
 
 
@@ -57,7 +61,7 @@ def _can_take(plan: Plan, kernel: Kernel) -> bool:
 
 
 def claim(w: Writer, buffer: Buffer, pointer: str) -> None:
-    """Take back the line at an address that nobody else is going to write just now."""
+    """Take back the line at an address, to which no other worker may store in this phase."""
     kind = memory_type(buffer.dtype)
     number = w.let(f"load volatile {kind}, ptr {pointer}")
     w.line(f"store volatile {kind} {number}, ptr {pointer}")
@@ -87,7 +91,7 @@ class Ahead:
             self.ends.append(end)
 
     def take(self) -> None:
-        """Take back the next lines."""
+        """Take back the next lines; what is left at the end is too little."""
         w = self.w
         for number, (buffer, end) in enumerate(zip(self.buffers, self.ends, strict=True)):
             line = LINE // buffer.dtype.itemsize

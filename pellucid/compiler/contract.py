@@ -366,7 +366,7 @@ class Contraction:
             body.write_section("outer", Position(indices, tile.valid[v]))
 
     def _ask_ahead(self, tile: Tile) -> None:
-        """Ask for what the tile's end will read and write, to have it there after the walk."""
+        """Ask for what the tile's end will read and write, or take it back from other workers."""
         w, body = self.w, self.body
         if math.prod(axis.length for axis in self.depth) < ASKED_FROM:
             return

@@ -140,10 +140,12 @@ class CompiledProgram:
         """Bytes that it holds for values on the way."""
         return self._memory.nbytes + self._own.nbytes
 
-    @property
-    def trial(self) -> int:
-        """Steps of a call that finds out whether one worker alone is faster; 0 if that is known."""
-        return self._choice.trial(get_threads()) if self._shared else 0
+    def trial(self, unit: int) -> int:
+        """How many units of steps a call should have to find out whether one worker is faster.
+
+        0 if that is known, or would take too long.
+        """
+        return self._choice.trial(get_threads(), unit) if self._shared else 0
 
     def run(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], steps: int = 1

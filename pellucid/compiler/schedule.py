@@ -53,7 +53,7 @@ BLOCK = 1 << 19
 
 
 def schedule(plan: Plan) -> Plan:
-    """Settle blocks, claims and phases, then memory."""
+    """Settle blocks and phases, what workers take back, then memory."""
     _keep_backgrounds(plan)
     for kernel in plan.kernels:
         if kernel.root is not None and kernel.root.name in winograd.WRITERS:

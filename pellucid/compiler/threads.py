@@ -164,14 +164,19 @@ class Choice:
         alone = available == 1 or self._alone > 0 or self._best * steps < BRIEF
         untried = self._together == 0.0
         crowded = untried and time.perf_counter() < Choice.crowded_until
-        brief = self._together * available * steps < TRIAL
-        trial = brief and self.trial(available) > 0
-        return 1 if alone or crowded or trial else available
+        return 1 if alone or crowded or self._is_trial(available, steps) else available
 
-    def trial(self, available: int) -> int:
-        """Steps of a call that tells whether one worker is faster; 0 if that needs no trial."""
-        doubtful = available > 1 and self._lone == 0.0 < self._together < DOUBTFUL
-        return math.ceil(TELLING / self._together) if doubtful else 0
+    def _is_trial(self, available: int, steps: int) -> bool:
+        """Whether a call of so many steps finds out how long they take one worker."""
+        doubtful = self._lone == 0.0 < self._together < DOUBTFUL
+        return doubtful and self._together * available * steps < TRIAL
+
+    def trial(self, available: int, unit: int) -> int:
+        """How many units of steps a call should have to find that out; 0 if it would not."""
+        if available == 1 or self._together == 0.0:
+            return 0
+        units = math.ceil(TELLING / (self._together * unit))
+        return units if self._is_trial(available, units * unit) else 0
 
     def note(self, workers: int, steps: int, seconds: float, share: float) -> None:
         """Remember a call: how long it took, and which share of it the workers were running."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -144,6 +144,25 @@ class Engine:
         return type(None), ()
 
 
+SECONDS = 0.1
+"""How long native code should run at a time: Ctrl-C and verbose output wait for its end."""
+
+
+@dataclass
+class Stepping:
+    """A compiled step.
+
+    Attributes:
+        program: takes it.
+        takes_rate: whether it is given a learning rate.
+        pace: steps of whole epochs that take `SECONDS`; 0 if it has not run any yet.
+    """
+
+    program: Program
+    takes_rate: bool
+    pace: int = 0
+
+
 class Trainer:
     """Steps of one rule on one network; rates and penalty are given anew with each call.
 
@@ -154,9 +173,6 @@ class Trainer:
 
     Attributes:
         draws: whether steps draw random numbers.
-        paces: steps that took a tenth of a second of late, by numbers of rows and of a batch.
-        trial: steps of a call that finds out how many workers are best; 0 if that is known.
-        took: seconds of the last call, without what had to be compiled first.
     """
 
     def __init__(
@@ -175,10 +191,7 @@ class Trainer:
         self.state = TrainingState(engine.model, rule(self._rate), 0)
         self._memory = [t.node.cell for t in leaves(self.state.memory)]
         self.draws = draws_numbers(engine.model)
-        self._programs: dict[Hashable, tuple[Program, bool]] = {}
-        self.paces: dict[tuple[int, int], int] = {}
-        self.trial = 0
-        self.took = 0.0
+        self._programs: dict[Hashable, Stepping] = {}
 
     def begin(self) -> None:
         """Forget all past steps."""
@@ -218,10 +231,17 @@ class Trainer:
         """
         found, inputs = self._inputs(data, index, counts, rates, alpha)
         records = np.empty((len(index), 3), self.dtype)
-        started = time.perf_counter()
-        found.run(inputs, [records], len(index))
-        self.took = time.perf_counter() - started
+        found.program.run(inputs, [records], len(index))
         return records
+
+    def epochs_at_once(self, data: Sequence[np.ndarray], orders: Orders) -> int:
+        """How many epochs `run_epochs` should take by one call; 0 if nothing is known of them."""
+        assert orders.room is not None
+        known = self._programs.get(self._key(data, orders.room))
+        if known is None or not known.pace:
+            return 0
+        assert isinstance(known.program, CompiledProgram)
+        return known.program.trial(orders.steps) or known.pace // orders.steps
 
     def run_epochs(
         self,
@@ -251,12 +271,14 @@ class Trainer:
         index = places.reshape(epochs * orders.steps, -1)
         counts = np.tile(orders.counts, epochs)
         found, inputs = self._inputs(data, index, counts, rates, alpha)
-        assert isinstance(found, CompiledProgram)
+        assert isinstance(found.program, CompiledProgram)
         records = np.empty((len(index), 3), self.dtype)
         own = None if shuffle is None else (shuffle, places)
         started = time.perf_counter()
-        losses = run_epochs(found, inputs, records, own, objective, patience)
-        self.took, self.trial = time.perf_counter() - started, found.trial
+        losses = run_epochs(found.program, inputs, records, own, objective, patience)
+        steps = len(losses) * orders.steps
+        pace = int(steps * SECONDS / max(time.perf_counter() - started, 1e-9))
+        found.pace = max(min(pace, 8 * max(steps, found.pace)), 1)
         return losses
 
     def _inputs(
@@ -266,16 +288,19 @@ class Trainer:
         counts: np.ndarray,
         rates: np.ndarray,
         alpha: float,
-    ) -> tuple[Program, list[np.ndarray]]:
-        """The program for such data, and what it is given."""
-        found, takes_rate = self._program(data, index.shape[1])
+    ) -> tuple[Stepping, list[np.ndarray]]:
+        """The step for such data, and what it is given."""
+        found = self._step(data, index.shape[1])
         inputs = [*data, index, counts, np.asarray(alpha, self.dtype)]
-        if takes_rate:
+        if found.takes_rate:
             inputs.append(rates.astype(self.dtype))
         return found, inputs
 
-    def _program(self, data: Sequence[np.ndarray], batch: int) -> tuple[Program, bool]:
-        key = (batch, *((a.shape, a.dtype) for a in data))
+    def _key(self, data: Sequence[np.ndarray], batch: int) -> Hashable:
+        return batch, *((a.shape, a.dtype) for a in data)
+
+    def _step(self, data: Sequence[np.ndarray], batch: int) -> Stepping:
+        key = self._key(data, batch)
         if key not in self._programs:
             step = trace_step(self.state, self._objective, {"penalty": self._penalty}, data, batch)
             self._programs[key] = self._with_options(step)
@@ -284,7 +309,7 @@ class Trainer:
     def _penalty(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self._objective.penalty()
 
-    def _with_options(self, step: Step) -> tuple[Program, bool]:
+    def _with_options(self, step: Step) -> Stepping:
         """The program of a step that receives count, alpha, and a rate if its rule asks for one."""
         c, count, alpha, rate = step.computation, self._count, self._alpha.node, self._rate.node
         takes_rate = rate in set(topological(c.results))
@@ -293,4 +318,4 @@ class Trainer:
         _, _, weights, index = c.inputs
         live = Live(count, index, weights)
         c = replace(c, inputs=(*c.inputs, *more), stepped=stepped, live=live)
-        return program(c), takes_rate
+        return Stepping(program(c), takes_rate)

@@ -7,6 +7,7 @@ once as pass before they end learning, or change the rate.
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 from pellucid.compiler import Objective, Patience, can_compile
 from pellucid.train.interrupt import Interrupt
 
-from .engine import Trainer
+from .engine import SECONDS, Trainer
 from .orders import Orders
 from .rules import Rates
-
-_SECONDS = 0.1
-"""How long native code should run at a time: Ctrl-C and verbose output wait for its end."""
-
-_FIRST = 64
-"""Steps of a native call where nobody knows how long they take."""
 
 
 @dataclass
@@ -87,8 +82,7 @@ class Learning:
         rooms = np.full(len(counts), orders.room) if orders.room else counts
         self.objective = Objective(counts, rooms.astype(np.float64), outputs)
         self.watch = watch
-        self._alike = orders.rows, orders.batch
-        self._pace = trainer.paces.get(self._alike, _FIRST)  # steps of one native call
+        self._pace = 64  # steps of one native call
         self.stopped = False
 
     def run(self, most: int) -> None:
@@ -124,12 +118,11 @@ class Learning:
         """Run epochs, none after one that ends learning or changes the rate; their losses."""
         est, orders = self.estimator, self.orders
         at_once = self._pace // orders.steps
-        if trial := self.trainer.trial:
-            at_once = min(at_once, -(-trial // orders.steps))
         if self._by_itself:
             room = self.rows.most_steps(orders.room) // orders.steps
-            if at_once and room:
-                return self._by_rule(min(at_once, room, most))
+            more = self.trainer.epochs_at_once(self.rows.data, orders) or at_once
+            if more and room:
+                return self._by_rule(min(more, room, most))
         patience = min(est.n_iter_no_change, est.max_iter) - est._no_improvement + 1
         epochs = 1 if self.watch.looks else min(patience, at_once, most)
         return self._epochs(int(max(1, epochs)), interrupt)
@@ -140,10 +133,11 @@ class Learning:
         rates = self.rates.ahead(epochs, orders.steps, orders.rows, est.t_)
         most = int(min(est.n_iter_no_change, est.max_iter))
         patience = Patience(est.best_loss_, est._no_improvement, est.tol, most)
+        started = time.perf_counter()
         losses = self.trainer.run_epochs(
             self.rows.data, orders, epochs, rates, est.alpha, self.objective, patience
         )
-        self._pace_by(len(losses) * orders.steps)
+        self._pace_by(len(losses) * orders.steps, time.perf_counter() - started)
         return losses
 
     def _epochs(self, epochs: int, interrupt: Interrupt) -> np.ndarray:
@@ -157,19 +151,18 @@ class Learning:
             while first < len(index) and not interrupt.received:
                 last = min(first + min(self._pace, most), len(index))
                 data, numbers = self.rows.seen_by(index[first:last])
+                started = time.perf_counter()
                 now = slice(done, done + last - first)
                 found = self.trainer.run(data, numbers, counts[now], rates[now], est.alpha)
-                self._pace_by(last - first)
+                self._pace_by(last - first, time.perf_counter() - started)
                 records.append(found)
                 done, first = now.stop, last
         if interrupt.received:
             return np.empty(0)
         return self.objective.losses(np.concatenate(records))
 
-    def _pace_by(self, steps: int) -> None:
-        """Hand over more at once, or fewer, after a call of so many steps."""
-        pace = int(max(1, steps * _SECONDS / max(self.trainer.took, 1e-9)))
-        self._pace = self.trainer.paces[self._alike] = min(8 * self._pace, pace)
+    def _pace_by(self, steps: int, seconds: float) -> None:
+        self._pace = int(min(8 * max(self._pace, 1), max(1, steps * SECONDS / max(seconds, 1e-9))))
 
     def _epoch_ended(self, loss: float) -> None:
         est = self.estimator

@@ -198,24 +198,40 @@ def test_short_steps_are_tried_on_one_worker_as_well(monkeypatch):
     assert verdicts(Choice(), 50e-6, 80e-6, 4, 1000) == [2, 2, 2, 2]  # a trial would take long
 
 
-@pytest.mark.skipif(threads_module.PROCESSOR is None, reason="this system binds no threads")
-@pytest.mark.skipif(available_processors() < 2, reason="there is one processor")
 def test_a_trial_may_be_in_parts_and_is_not_repeated(monkeypatch):
     """Calls of one worker count apart from those of all, however brief each of them is."""
     monkeypatch.setattr(Choice, "crowded_until", 0.0)
     choice = Choice()
-    assert choice.trial(2) == 0  # nothing is known yet
+    assert choice.trial(2, 1) == 0  # nothing is known yet
     choice.note(2, 100, 100 * 50e-6, 1.0)
-    assert choice.trial(1) == 0
-    assert choice.trial(2) == 100  # 5 ms
+    assert choice.trial(1, 1) == 0
     for _ in range(4):
         assert choice.workers(2, 20) == 1
         choice.note(1, 20, 20 * 80e-6, 1.0)
         choice.note(2, 60, 60 * 50e-6, 1.0)
-    assert choice.trial(2) == 0
+    assert choice.trial(2, 1) == 0
     assert choice.workers(2, 20) == 2
 
 
+@pytest.mark.parametrize("available", [1, 2, 3, 4, 16])
+@pytest.mark.parametrize("unit", [1, 7, 40, 100, 250])
+@pytest.mark.parametrize("step", [3e-6, 50e-6, 140e-6, 200e-6])
+def test_a_call_as_long_as_a_trial_is_one(monkeypatch, available, unit, step):
+    """So nobody goes on in small calls, waiting for a trial that never comes."""
+    monkeypatch.setattr(Choice, "crowded_until", 0.0)
+    choice = Choice()
+    choice.note(available, 10_000, 10_000 * step, 1.0)
+    units = choice.trial(available, unit)
+    if units:
+        assert choice.workers(available, units * unit) == 1
+        choice.note(1, units * unit, units * unit * step * 1.5, 1.0)
+    assert choice.trial(available, unit) == 0
+    if (available, unit, step) == (2, 7, 50e-6):
+        assert units == 15  # 105 steps, 5 ms
+
+
+@pytest.mark.skipif(threads_module.PROCESSOR is None, reason="this system binds no threads")
+@pytest.mark.skipif(available_processors() < 2, reason="there is one processor")
 def test_workers_keep_off_the_callers_processor(monkeypatch):
     allowed = os.sched_getaffinity(0)
     for here in sorted(allowed)[:2]:

@@ -95,21 +95,23 @@ def test_two_fits_in_a_row(calls):
         assert learned("classes", options, warm=True) == warm
 
 
-def test_what_was_learned_of_steps_is_kept(calls):
-    """The first fit feels its way; the same kind of fit again is a single call."""
-    options = {"max_iter": 60, "tol": 0.0, "n_iter_no_change": 60}
-    with threads(1):
-        learned("numbers", options)
+def test_how_fast_steps_are_is_known_in_the_next_fit(calls):
+    """The first fit feels its way, a fit of the same shapes again is a single call."""
+    options = {"hidden_layer_sizes": (4,), "max_iter": 200, "n_iter_no_change": 200}
+
+    def fit(rows: int) -> list:
         calls.clear()
-        again = learned("numbers", options)
-        assert calls == [(60, 60)]
-        calls.clear()
-        other = {**options, "batch_size": 31}
-        learned("numbers", other)
-        assert len(calls) > 1
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Learning, "_by_itself", False)
-            assert learned("numbers", options) == again
+        with threads(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net = estimators.MLPRegressor(random_state=0, **options).fit(X[:rows], SUMS[:rows])
+        return [w.tobytes() for w in net.coefs_]
+
+    first = fit(150)
+    assert calls[0] == (64, 64) and len(calls) > 1
+    assert fit(150) == first
+    assert calls == [(200, 200)]
+    fit(140)
+    assert calls[0] == (64, 64)
 
 
 def test_of_another_generator(calls):

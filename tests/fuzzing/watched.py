@@ -29,6 +29,8 @@ _FORBIDDEN = (
 _caught: list[str] = []
 _watching = False
 
+b"".decode("cp437")  # Python imports it, executing a module of its own, at a name in an archive
+
 
 def _audit(event: str, arguments: Any) -> None:
     """Notes what no file may bring about; it is called for every event of the process."""
