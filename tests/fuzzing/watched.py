@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import random
@@ -29,7 +30,7 @@ _FORBIDDEN = (
 _caught: list[str] = []
 _watching = False
 
-b"".decode("cp437")  # Python imports it, executing a module of its own, at a name in an archive
+codecs.lookup("cp437")  # of names in archives: Python imports it, executing a module of its own
 
 
 def _audit(event: str, arguments: Any) -> None:
