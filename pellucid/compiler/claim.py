@@ -42,13 +42,13 @@ def find_claims(plan: Plan) -> None:
     for phase in plan.phases:
         seen = {b for k in before for b in k.reads | k.writes}
         products = [k for k in before if _can_take(plan, k)]
+        longest = max(products, key=lambda k: math.prod(k.domain) * terms(k.roots[0]), default=None)
         for kernel in phase:
             changed = dict.fromkeys(s.target.buffer for s in kernel.stores if s.target.is_whole())
             found = [b for b in changed if b in read and size(b) <= LARGEST]
             if _can_take(plan, kernel):
                 kernel.claims = found
-            elif products and kernel.kind != "contract" and kernel not in plan.serial:
-                longest = max(products, key=lambda k: math.prod(k.domain) * terms(k.roots[0]))
+            elif longest and kernel.kind != "contract" and kernel not in plan.serial:
                 by_rows = [b for b in found if b.shape[:1] == kernel.outer[:1]]
                 longest.ahead += [b for b in by_rows if b not in seen]
         before = phase

@@ -148,6 +148,16 @@ SECONDS = 0.1
 """How long native code should run at a time: Ctrl-C and verbose output wait for its end."""
 
 
+def next_pace(pace: int, steps: int, seconds: float) -> int:
+    """Steps of the next native call: as many as take `SECONDS`, or 8 times as many as before.
+
+    Args:
+        pace: of the call before.
+        steps, seconds: that it took.
+    """
+    return int(min(8 * max(pace, 1), max(1, steps * SECONDS / max(seconds, 1e-9))))
+
+
 @dataclass
 class Stepping:
     """A compiled step.
@@ -276,9 +286,8 @@ class Trainer:
         own = None if shuffle is None else (shuffle, places)
         started = time.perf_counter()
         losses = run_epochs(found.program, inputs, records, own, objective, patience)
-        steps = len(losses) * orders.steps
-        pace = int(steps * SECONDS / max(time.perf_counter() - started, 1e-9))
-        found.pace = max(min(pace, 8 * max(steps, found.pace)), 1)
+        steps, seconds = len(losses) * orders.steps, time.perf_counter() - started
+        found.pace = next_pace(max(steps, found.pace), steps, seconds)
         return losses
 
     def _inputs(

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pellucid.compiler import Objective, Patience, can_compile
 from pellucid.train.interrupt import Interrupt
 
-from .engine import SECONDS, Trainer
+from .engine import Trainer, next_pace
 from .orders import Orders
 from .rules import Rates
 
@@ -137,7 +137,8 @@ class Learning:
         losses = self.trainer.run_epochs(
             self.rows.data, orders, epochs, rates, est.alpha, self.objective, patience
         )
-        self._pace_by(len(losses) * orders.steps, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._pace = next_pace(self._pace, len(losses) * orders.steps, seconds)
         return losses
 
     def _epochs(self, epochs: int, interrupt: Interrupt) -> np.ndarray:
@@ -154,15 +155,13 @@ class Learning:
                 started = time.perf_counter()
                 now = slice(done, done + last - first)
                 found = self.trainer.run(data, numbers, counts[now], rates[now], est.alpha)
-                self._pace_by(last - first, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                self._pace = next_pace(self._pace, last - first, seconds)
                 records.append(found)
                 done, first = now.stop, last
         if interrupt.received:
             return np.empty(0)
         return self.objective.losses(np.concatenate(records))
-
-    def _pace_by(self, steps: int, seconds: float) -> None:
-        self._pace = int(min(8 * max(self._pace, 1), max(1, steps * SECONDS / max(seconds, 1e-9))))
 
     def _epoch_ended(self, loss: float) -> None:
         est = self.estimator
